@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The API calls of instance refreshes, one function each.
+
+Beside the errors of every call, these raise ``Conflict`` when a refresh is under way and a start was asked for, and
+``NotFound`` when a cancel or a rollback finds none active; ``details["code"]`` keeps the code of AWS.
+"""
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, Conflict, FleetError, NotFound
+
+P = t.ParamSpec("P")
+R = t.TypeVar("R")
+
+ERRORS: t.Mapping[str, type[FleetError]] = {
+    "InstanceRefreshInProgress": Conflict,
+    "ActiveInstanceRefreshNotFound": NotFound,
+    "IrreversibleInstanceRefresh": Conflict,
+}
+
+
+def refresh_errors(function: t.Callable[P, R]) -> t.Callable[P, R]:
+    """Decorate a call: the refusals that callers act upon become errors of their own type."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except AwsError as error:
+            kind = ERRORS.get(str(error.details.get("code", "")).removesuffix("Fault"))
+            if kind is None:
+                raise
+            raise kind(error.message, **error.details) from error
+
+    return wrapper
+
+
+@refresh_errors
+@aws_call("start the instance refresh")
+def start_refresh(client: t.Any, request: t.Mapping[str, t.Any]) -> str:
+    """Start a refresh; its id. ``request`` is the whole input of the API. Raises Conflict when one is active."""
+    return str(client.start_instance_refresh(**request)["InstanceRefreshId"])
+
+
+@aws_call("read the instance refreshes")
+def describe_refreshes(
+    client: t.Any, group: str, ids: t.Sequence[str] | None = None, limit: int | None = None
+) -> list[dict[str, t.Any]]:
+    """The refreshes of a group as AWS answers them, newest first, all pages; at most ``limit`` when given."""
+    names: dict[str, t.Any] = {"InstanceRefreshIds": list(ids)} if ids else {}
+    pages = client.get_paginator("describe_instance_refreshes").paginate(
+        AutoScalingGroupName=group, PaginationConfig={"MaxItems": limit, "PageSize": 100}, **names
+    )
+    return list(pages.build_full_result().get("InstanceRefreshes", []))
+
+
+@refresh_errors
+@aws_call("cancel the instance refresh")
+def cancel_refresh(client: t.Any, group: str, wait_for_transitioning: bool = True) -> str:
+    """Cancel the active refresh; its id. Without waiting, launches and terminations under way are left to themselves.
+
+    Raises NotFound when none is active.
+    """
+    # The member is newer than the operation: sent only where it says something else than its default.
+    extra = {} if wait_for_transitioning else {"WaitForTransitioningInstances": False}
+    return str(client.cancel_instance_refresh(AutoScalingGroupName=group, **extra)["InstanceRefreshId"])
+
+
+@refresh_errors
+@aws_call("roll the instance refresh back")
+def rollback_refresh(client: t.Any, group: str) -> str:
+    """Roll the active refresh back; its id. Raises NotFound when none is active, Conflict when it cannot go back."""
+    return str(client.rollback_instance_refresh(AutoScalingGroupName=group)["InstanceRefreshId"])

@@ -16,6 +16,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Aws
 P = t.ParamSpec("P")
 R = t.TypeVar("R")
 
+PAGE = 100  # the most that one answer of DescribeInstanceRefreshes holds
+
 ERRORS: t.Mapping[str, type[FleetError]] = {
     "InstanceRefreshInProgress": Conflict,
     "ActiveInstanceRefreshNotFound": NotFound,
@@ -46,16 +48,27 @@ def start_refresh(client: t.Any, request: t.Mapping[str, t.Any]) -> str:
     return str(client.start_instance_refresh(**request)["InstanceRefreshId"])
 
 
-@aws_call("read the instance refreshes")
 def describe_refreshes(
     client: t.Any, group: str, ids: t.Sequence[str] | None = None, limit: int | None = None
 ) -> list[dict[str, t.Any]]:
     """The refreshes of a group as AWS answers them, newest first, all pages; at most ``limit`` when given."""
-    names: dict[str, t.Any] = {"InstanceRefreshIds": list(ids)} if ids else {}
-    pages = client.get_paginator("describe_instance_refreshes").paginate(
-        AutoScalingGroupName=group, PaginationConfig={"MaxItems": limit, "PageSize": 100}, **names
-    )
-    return list(pages.build_full_result().get("InstanceRefreshes", []))
+    request: dict[str, t.Any] = {"AutoScalingGroupName": group, "MaxRecords": min(limit or PAGE, PAGE)}
+    if ids:
+        request["InstanceRefreshIds"] = list(ids)
+    found: list[dict[str, t.Any]] = []
+    token = ""
+    while True:  # botocore has no paginator for this operation
+        page = describe_page(client, request | ({"NextToken": token} if token else {}))
+        found.extend(page.get("InstanceRefreshes", []))
+        token = page.get("NextToken") or ""
+        if not token or (limit is not None and len(found) >= limit):
+            return found[:limit]
+
+
+@aws_call("read the instance refreshes")
+def describe_page(client: t.Any, request: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """One page of refreshes."""
+    return dict(client.describe_instance_refreshes(**request))
 
 
 @refresh_errors

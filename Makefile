@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Every target is safe to repeat and needs no root, no container engine, no Galaxy and no AWS account.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BIN := .venv/controller/bin
+WORKER_BIN := .venv/worker/bin
+JOBS ?= 2
+COLLECTIONS := $(CURDIR)/build/collections
+
+# Nothing of the user's own Ansible, AWS or Python settings may leak into a run.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
+export LC_ALL := C.UTF-8
+unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
+
+.PHONY: help env check test unit worker-test integration e2e demo lint build clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+env: ## Create or refresh the two environments under .venv/
+	@scripts/environment.sh all
+
+check: env ## Format, lint, types, shape and the fast tests (under a minute)
+	@scripts/timed ruff $(BIN)/ruff check --quiet .
+	@scripts/timed format $(BIN)/ruff format --check --quiet .
+	@scripts/timed shape $(BIN)/python scripts/check_shape.py
+	@scripts/timed licences $(BIN)/python scripts/check_licences.py
+	@scripts/timed mypy scripts/types.sh
+	@scripts/timed unit-fast $(BIN)/pytest -q -n $(JOBS) -m "not slow" tests/unit
+
+test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
+	@$(MAKE) unit worker-test integration e2e
+
+unit: env ## Unit tests of the collection, the repository and local_aws
+	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit tests/local_aws
+
+worker-test: env ## Tests of the worker, in its own environment
+	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q tests/worker
+
+integration: env ## Modules and playbooks against local_aws
+	@scripts/timed integration $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/integration
+
+e2e: env ## Whole releases on local_aws with real worker processes (slow)
+	@scripts/timed e2e $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/e2e
+
+demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
+	@$(BIN)/python scripts/demo.py
+
+lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
+	@scripts/lint.sh
+
+build: env ## Build the collection tarball under build/dist/
+	@scripts/timed build $(BIN)/ansible-galaxy collection build --force --output-path build/dist .
+
+clean: ## Remove what these targets made, except the environments
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -92,7 +92,8 @@ def test_layout_is_a_whole_oci_image(run: Run, tmp_path: pathlib.Path, source: p
     (layer,) = manifest["layers"]
     tar = gzip.decompress(blob(layer["digest"]))
     assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(tar).hexdigest()]
-    names = tarfile.open(fileobj=io.BytesIO(tar)).getnames()
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        names = archive.getnames()
     assert "app/src/api_scheduler/draw.py" in names and "app/pyproject.toml" in names
 
 
@@ -105,7 +106,10 @@ def test_a_damaged_layout_is_written_again(run: Run, tmp_path: pathlib.Path) -> 
     assert (layout / "index.json").is_file()
 
 
-@pytest.mark.parametrize("version", ["latest", "none", "None", "", "-1", ".1", "1 0", "1:0", "a/b", "é", "1\n", "v" * 129])
+BAD_VERSIONS = ["latest", "none", "None", "", "-1", ".1", "1 0", "1:0", "a/b", "é", "1\n", "v" * 129]
+
+
+@pytest.mark.parametrize("version", BAD_VERSIONS)
 def test_a_version_that_cannot_be_a_tag_is_refused(run: Run, account: t.Any, version: str) -> None:
     refused = run(version=version)
     assert refused["failed"] is True and "version" in refused["msg"]

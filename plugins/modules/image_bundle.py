@@ -3,6 +3,7 @@
 # Copyright (c) 2026 The diffusion.fleet authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Build a worker image without a container engine and push it."""
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""

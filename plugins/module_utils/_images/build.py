@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """The use case of ``image_bundle``: build in memory, plan, then write and push what is missing."""
+
 from __future__ import annotations
 
 import dataclasses

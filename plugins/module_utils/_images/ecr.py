@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """The API calls that push an image without an engine, one function each."""
+
 from __future__ import annotations
 
 import typing as t

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """An image as an OCI image layout directory, which container engines and registries' tools read."""
+
 from __future__ import annotations
 
 import pathlib

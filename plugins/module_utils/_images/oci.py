@@ -6,6 +6,7 @@ The same files, version and labels give the same bytes on every machine: entries
 normalised, JSON is canonical, and the gzip member holds stored blocks, since what a compressor makes of the same
 input differs between builds of zlib. The code of a worker is small, so nothing is lost by not compressing it.
 """
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """What a build has to do: decided from values, before anything is written or pushed."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """What names an image: the version text, the repository of a deployment, and a full reference."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -11,9 +12,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Inv
 # ECR: a tag has at most 128 characters and starts with a letter, a digit or an underscore
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
-REPOSITORY = re.compile(
-    r"(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*"
-)
+REPOSITORY = re.compile(r"(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*")
 DEPLOYMENT_ID = re.compile(r"[a-z][a-z0-9-]{1,19}")
 # words that the plain SSM parameters and container engines use with another meaning
 RESERVED = frozenset({"latest", "none"})

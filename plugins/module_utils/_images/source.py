@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """What goes into an image: the files of a worker's source directory, and the hash of what they need."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -31,7 +32,8 @@ def read_source(directory: str) -> Source:
     for needed in (f"{PACKAGE}/__init__.py", PROJECT, LOCK):
         if not (root / needed).is_file():
             raise InvalidInput(
-                f"source={directory}: there is no {needed}. Give the directory of a worker application, such as worker_app."
+                f"source={directory}: there is no {needed}. "
+                "Give the directory of a worker application, such as worker_app."
             )
     paths = [*package_files(root), root / PROJECT]
     files = {f"{ROOT}/{path.relative_to(root).as_posix()}": _read(path) for path in paths}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """The API calls of requests and results, one function each."""
+
 from __future__ import annotations
 
 import json

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """A request as it goes to the queue: the body, its id and its hash. Pure."""
+
 from __future__ import annotations
 
 import dataclasses

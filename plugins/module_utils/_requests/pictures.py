@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """Pictures of results as files."""
+
 from __future__ import annotations
 
 import hashlib
@@ -19,9 +20,8 @@ def picture_paths(dest: str, result: t.Mapping[str, t.Any]) -> list[str]:
 
 def missing(paths: t.Sequence[str], result: t.Mapping[str, t.Any]) -> list[tuple[str, t.Mapping[str, t.Any]]]:
     """The pictures that are not there yet with the right content: path and the image's entry in the result."""
-    return [
-        (path, image) for path, image in zip(paths, result["images"]) if not _holds(pathlib.Path(path), image["sha256"])
-    ]
+    pairs = zip(paths, result.get("images") or [], strict=True)
+    return [(path, image) for path, image in pairs if not _holds(pathlib.Path(path), image["sha256"])]
 
 
 def _holds(path: pathlib.Path, sha256: str) -> bool:
@@ -33,8 +33,8 @@ def save_picture(s3: t.Any, bucket: str, path: str, image: t.Mapping[str, t.Any]
     content = read_object(s3, bucket, image["key"])
     if hashlib.sha256(content).hexdigest() != image["sha256"]:
         raise AwsError(
-            f"s3://{bucket}/{image['key']} is not the picture of its result: the sha256 differs from {image['sha256']}. "
-            "Somebody else writes to the bucket; send the request under a new id."
+            f"s3://{bucket}/{image['key']} is not the picture of its result: the sha256 differs from "
+            f"{image['sha256']}. Somebody else writes to the bucket; send the request under a new id."
         )
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

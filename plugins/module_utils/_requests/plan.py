@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """What is to be sent, and what came of it: values in, values out."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """The use case of ``inference_request``: send what has no result, wait, save the pictures."""
+
 from __future__ import annotations
 
 import dataclasses

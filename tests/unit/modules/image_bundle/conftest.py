@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small worker application on disk, an account in this process, and the module run through ``main``."""
+
 from __future__ import annotations
 
 import json

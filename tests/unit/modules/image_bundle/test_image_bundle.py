@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The module as a user meets it: options in, JSON and a repository out."""
+
 from __future__ import annotations
 
 import gzip
@@ -56,7 +57,8 @@ def test_another_source_under_another_version_is_another_image(run: Run, account
 def test_check_mode_predicts_and_leaves_everything(run: Run, account: t.Any, tmp_path: pathlib.Path) -> None:
     layout = tmp_path / "layout"
     predicted = run(check=True, output=str(layout))
-    assert tags(account) == {} and not layout.exists()
+    assert tags(account) == {}
+    assert not layout.exists()
     done = run(output=str(layout))
     assert {**done, "invocation": None} == {**predicted, "invocation": None}
     assert run(check=True, output=str(layout))["changed"] is False
@@ -94,7 +96,8 @@ def test_layout_is_a_whole_oci_image(run: Run, tmp_path: pathlib.Path, source: p
     assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(tar).hexdigest()]
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         names = archive.getnames()
-    assert "app/src/api_scheduler/draw.py" in names and "app/pyproject.toml" in names
+    assert "app/src/api_scheduler/draw.py" in names
+    assert "app/pyproject.toml" in names
 
 
 def test_a_damaged_layout_is_written_again(run: Run, tmp_path: pathlib.Path) -> None:
@@ -112,7 +115,8 @@ BAD_VERSIONS = ["latest", "none", "None", "", "-1", ".1", "1 0", "1:0", "a/b", "
 @pytest.mark.parametrize("version", BAD_VERSIONS)
 def test_a_version_that_cannot_be_a_tag_is_refused(run: Run, account: t.Any, version: str) -> None:
     refused = run(version=version)
-    assert refused["failed"] is True and "version" in refused["msg"]
+    assert refused["failed"] is True
+    assert "version" in refused["msg"]
     assert tags(account) == {}
 
 
@@ -120,7 +124,9 @@ def test_a_version_that_cannot_be_a_tag_is_refused(run: Run, account: t.Any, ver
 def test_an_incomplete_source_is_refused(run: Run, source: pathlib.Path, gone: str) -> None:
     (source / gone).unlink()
     refused = run()
-    assert refused["failed"] is True and gone in refused["msg"] and str(source) in refused["msg"]
+    assert refused["failed"] is True
+    assert gone in refused["msg"]
+    assert str(source) in refused["msg"]
 
 
 def test_a_symbolic_link_is_refused(run: Run, source: pathlib.Path) -> None:
@@ -131,7 +137,8 @@ def test_a_symbolic_link_is_refused(run: Run, source: pathlib.Path) -> None:
 def test_a_deployment_without_repository_names_the_next_step(run: Run) -> None:
     refused = run(deployment_id="other")
     assert refused["failed"] is True
-    assert "sd-inference-other" in refused["msg"] and "provision.yml" in refused["msg"]
+    assert "sd-inference-other" in refused["msg"]
+    assert "provision.yml" in refused["msg"]
 
 
 def test_a_bad_deployment_id_is_refused(run: Run) -> None:

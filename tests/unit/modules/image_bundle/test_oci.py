@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Properties of images and references, over many inputs."""
+
 from __future__ import annotations
 
 import gzip
@@ -7,11 +8,12 @@ import io
 import tarfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import build_image, gzip_stored, layer_tar
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import ImageReference
-from hypothesis import given
-from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[a-z_]{1,12}(/[a-z_]{1,12}){0,2}\.py", fullmatch=True)
 FILES = st.dictionaries(NAMES, st.binary(max_size=200), max_size=8)

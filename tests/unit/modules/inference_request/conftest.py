@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A provisioned account in this process, a fleet that draws when told to, and the module run through ``main``."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -11,8 +12,9 @@ import typing as t
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.diffusion.fleet.plugins.modules import inference_request
 from moto import mock_aws
+
+from ansible_collections.diffusion.fleet.plugins.modules import inference_request
 
 REGION = "us-east-1"
 BUCKET = "sd-images-demo-123456789012"
@@ -71,7 +73,7 @@ class WorkingClock:
     """A clock whose sleep lets the fleet work for that long: one request a second."""
 
     fleet: Fleet
-    time: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+    time: dt.datetime = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     backlog: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
 
     def now(self) -> dt.datetime:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How requests are packed into messages and batches, over many inputs."""
+
 from __future__ import annotations
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._requests.body import Request, batches, parse_request
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._requests.body import Request, batches, parse_request
 
 REQUESTS = st.lists(st.text("é x", max_size=40).map(lambda body: Request("a", body)), max_size=40)
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The module as a user meets it: requests in, a queue, a bucket, pictures and JSON out."""
+
 from __future__ import annotations
 
 import pathlib
 import typing as t
 
 import pytest
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import WaitTimeout
 from ansible_collections.diffusion.fleet.plugins.module_utils._requests.submit import Options, submit
 
@@ -31,7 +33,8 @@ def test_sends_once_and_saves_the_picture(run: Run, fleet: Fleet, tmp_path: path
     assert (second["changed"], second["sent"], second["succeeded"]) == (True, [], ["three"])
     assert [pathlib.Path(path).read_bytes() for path in second["files"]] == [b"picture of three"]
     third = run(**asked)
-    assert third["changed"] is False and third["files"] == second["files"]
+    assert third["changed"] is False
+    assert third["files"] == second["files"]
     assert fleet.queued() == []
 
 
@@ -58,7 +61,9 @@ def test_an_id_with_the_result_of_another_body_sends_nothing(run: Run, fleet: Fl
     run(requests=[request(id="a")], wait=False)
     fleet.draw()
     refused = run(requests=[request("a blue one", id="b"), request("a green two", id="a")], wait=False)
-    assert refused["failed"] is True and "id=a" in refused["msg"] and "another id" in refused["msg"]
+    assert refused["failed"] is True
+    assert "id=a" in refused["msg"]
+    assert "another id" in refused["msg"]
     assert fleet.queued() == []
 
 
@@ -69,23 +74,28 @@ def test_check_mode_predicts_what_is_sent(run: Run, fleet: Fleet, tmp_path: path
     run(**asked, wait=False)
     fleet.draw()
     predicted = run(**asked, check=True)
-    assert predicted["changed"] is True and not (tmp_path / "p").exists()
+    assert predicted["changed"] is True
+    assert not (tmp_path / "p").exists()
     assert run(**asked)["files"] == predicted["files"]
     assert run(**asked, check=True)["changed"] is False
 
 
 def test_a_wait_that_runs_out_names_what_is_pending(run: Run) -> None:
     late = run(requests=[request(id="a"), request(id="b")])
-    assert late["failed"] is True and late["changed"] is True
+    assert late["failed"] is True
+    assert late["changed"] is True
     assert late["pending"] == ["a", "b"]
-    assert "2 of 2" in late["msg"] and "a, b" in late["msg"] and "status.yml" in late["msg"]
+    assert "2 of 2" in late["msg"]
+    assert "a, b" in late["msg"]
+    assert "status.yml" in late["msg"]
 
 
 def test_waits_until_the_last_result(fleet: Fleet) -> None:
     clock = WorkingClock(fleet)
     before = clock.now()
     done = submit(fleet, clock, options(*(request(id=f"r{n}") for n in range(12))), check_mode=False)
-    assert done["succeeded"] == [f"r{n}" for n in range(12)] and done["pending"] == []
+    assert done["succeeded"] == [f"r{n}" for n in range(12)]
+    assert done["pending"] == []
     assert (clock.now() - before).total_seconds() == 12
 
 
@@ -107,10 +117,15 @@ def test_what_did_not_succeed_fails_unless_allowed(run: Run, fleet: Fleet, statu
     run(**asked, wait=False)
     fleet.draw()
     failed = run(**asked)
-    assert failed["failed"] is True and failed[key] == ["bad"] and failed["succeeded"] == ["good"]
-    assert "1 of 2" in failed["msg"] and "steps is 0" in failed["msg"]
+    assert failed["failed"] is True
+    assert failed[key] == ["bad"]
+    assert failed["succeeded"] == ["good"]
+    assert "1 of 2" in failed["msg"]
+    assert "steps is 0" in failed["msg"]
     allowed = run(**asked, fail_on_error=False)
-    assert "failed" not in allowed and allowed[key] == ["bad"] and allowed["changed"] is False
+    assert "failed" not in allowed
+    assert allowed[key] == ["bad"]
+    assert allowed["changed"] is False
 
 
 def test_a_damaged_picture_is_fetched_again(run: Run, fleet: Fleet, tmp_path: pathlib.Path) -> None:
@@ -128,7 +143,8 @@ def test_a_picture_that_is_not_the_results_is_refused(run: Run, fleet: Fleet, tm
     fleet.draw()
     fleet.s3.put_object(Bucket="sd-images-demo-123456789012", Key="results/a/0.png", Body=b"other")
     refused = run(requests=[request(id="a")], dest=str(tmp_path))
-    assert "sha256 differs" in refused["msg"] and list(tmp_path.iterdir()) == []
+    assert "sha256 differs" in refused["msg"]
+    assert list(tmp_path.iterdir()) == []
 
 
 BAD: list[tuple[dict[str, t.Any], str]] = [
@@ -146,17 +162,20 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
 @pytest.mark.parametrize(("bad", "said"), BAD)
 def test_a_request_that_cannot_be_sent_stops_all(run: Run, fleet: Fleet, bad: dict[str, t.Any], said: str) -> None:
     refused = run(requests=[request(id="ok"), bad])
-    assert refused["failed"] is True and said in refused["msg"]
+    assert refused["failed"] is True
+    assert said in refused["msg"]
     assert fleet.queued() == []
 
 
 @pytest.mark.parametrize("changes", [{"poll_interval": 0}, {"poll_interval": -1}, {"wait_timeout": -1}])
 def test_times_that_cannot_be_meant_are_refused(run: Run, fleet: Fleet, changes: dict[str, t.Any]) -> None:
     refused = run(requests=[request()], **changes)
-    assert refused["failed"] is True and next(iter(changes)) in refused["msg"]
+    assert refused["failed"] is True
+    assert next(iter(changes)) in refused["msg"]
     assert fleet.queued() == []
 
 
 def test_a_deployment_that_does_not_exist_names_the_next_step(run: Run) -> None:
     refused = run(requests=[request()], deployment_id="other")
-    assert "sd-task-queue-other" in refused["msg"] and "provision.yml" in refused["msg"]
+    assert "sd-task-queue-other" in refused["msg"]
+    assert "provision.yml" in refused["msg"]

@@ -13,6 +13,7 @@ FleetError
 ├── WaitTimeout         a wait ran out of time: carries the last state seen
 └── AwsError            any other refusal by AWS
 """
+
 from __future__ import annotations
 
 import typing as t

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """How the collection talks to AWS: one function an API call, its errors turned into the tree of ``_errors``."""
+
 from __future__ import annotations
 
 import functools

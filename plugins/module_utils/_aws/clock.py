@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
 """The one clock of the collection, replaceable in tests."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -23,7 +24,7 @@ class SystemClock:
 
     def now(self) -> dt.datetime:
         """The wall clock, aware, in UTC."""
-        return dt.datetime.now(dt.timezone.utc)
+        return dt.datetime.now(dt.UTC)
 
     def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The verdict on a candidate, from finished jobs. Pure; no AWS.
+
+Failure shares are compared by Fisher's exact test, one-sided (R. A. Fisher, Statistical Methods for Research
+Workers, 1934, section 21.02), which holds for the small counts of a first step. Latency is compared by the
+ratio of medians of draw time per unit of work (steps × pixels).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import typing as t
+
+WARM_UP_JOBS = 2
+"""The first jobs of an instance are slower (allocators, kernel selection): left out of the latency comparison."""
+USER_ERRORS = frozenset({"invalid_request", "id_conflict"})
+"""Faults of the request. A share that rises with the release is still held against the release."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When a candidate is worse."""
+
+    min_jobs: int = 20
+    """Finished jobs of the candidate, smoke included, before a pass."""
+    max_failure_share: float = 0.1
+    """Failed share of the candidate's jobs that is too much by itself."""
+    min_failures: int = 2
+    """A single failure never fails a release."""
+    significance: float = 0.01
+    """Probability of so many more failures than stable's by chance, below which the candidate is worse."""
+    max_latency_ratio: float = 1.5
+    """Candidate's median draw time per unit of work over stable's."""
+    min_latency_jobs: int = 5
+    """Warm jobs on each side before latencies are compared."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One finished attempt at a job."""
+
+    outcome: str
+    error_type: str | None
+    draw_ms: float
+    steps: int
+    pixels: int
+    sequence: int
+    smoke: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the release, not the request, is to blame."""
+        return self.outcome in ("failed", "handed_back") and self.error_type not in USER_ERRORS
+
+    @property
+    def refused(self) -> bool:
+        """Whether the request was found invalid."""
+        return self.error_type in USER_ERRORS
+
+    @property
+    def pace(self) -> float | None:
+        """Draw time per unit of work in milliseconds per megapixel-step; None for a cold or failed job."""
+        work = self.steps * self.pixels
+        if self.outcome != "succeeded" or self.sequence <= WARM_UP_JOBS or not work:
+            return None
+        return self.draw_ms / work * 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The numbers of one side."""
+
+    jobs: int
+    failed: int
+    refused: int
+    median_pace: float | None
+    """Milliseconds per megapixel-step."""
+    paced: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The outcome, the sentence and the numbers behind both."""
+
+    outcome: t.Literal["pass", "fail", "inconclusive"]
+    sentence: str
+    candidate: Summary
+    stable: Summary
+    failure_p_value: float
+    refused_p_value: float
+    latency_ratio: float | None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For results and the history."""
+        return {**dataclasses.asdict(self), "verdict": self.outcome}
+
+
+def summarize(jobs: t.Sequence[Job]) -> Summary:
+    """Count one side."""
+    paces = [pace for pace in (job.pace for job in jobs) if pace is not None]
+    return Summary(
+        jobs=len(jobs),
+        failed=sum(job.failed for job in jobs),
+        refused=sum(job.refused for job in jobs),
+        median_pace=statistics.median(paces) if paces else None,
+        paced=len(paces),
+    )
+
+
+def fisher_greater(bad: int, total: int, other_bad: int, other_total: int) -> float:
+    """Probability, if both sides were alike, of ``bad`` or more among ``total`` (hypergeometric tail)."""
+    everything, all_bad = total + other_total, bad + other_bad
+    if not total or not other_total or not all_bad:
+        return 1.0
+    ways = math.comb(everything, total)
+    tail = sum(
+        math.comb(all_bad, k) * math.comb(everything - all_bad, total - k) for k in range(bad, min(all_bad, total) + 1)
+    )
+    return min(1.0, tail / ways)
+
+
+def judge(candidate: t.Sequence[Job], stable: t.Sequence[Job], limits: Limits, *, fresh: int | None = None) -> Verdict:
+    """Judge the candidate's jobs against stable's (empty for a first release: absolute limits only).
+
+    ``fresh`` is how many of the candidate's jobs finished at this step; they alone count towards ``min_jobs``.
+    """
+    ours, theirs = summarize(candidate), summarize(stable)
+    failure_p = fisher_greater(ours.failed, ours.jobs, theirs.failed, theirs.jobs)
+    refused_p = fisher_greater(ours.refused, ours.jobs, theirs.refused, theirs.jobs)
+    ratio = _latency_ratio(ours, theirs, limits)
+    outcome, sentence = _decide(ours, failure_p, refused_p, ratio, limits, ours.jobs if fresh is None else fresh)
+    numbers = _numbers(ours, theirs, ratio)
+    return Verdict(outcome, f"{sentence} ({numbers})", ours, theirs, failure_p, refused_p, ratio)
+
+
+def _decide(
+    ours: Summary, failure_p: float, refused_p: float, ratio: float | None, limits: Limits, fresh: int
+) -> tuple[t.Literal["pass", "fail", "inconclusive"], str]:
+    if ours.failed >= limits.min_failures and ours.failed > limits.max_failure_share * ours.jobs:
+        return "fail", f"{ours.failed} of {ours.jobs} jobs failed, more than {limits.max_failure_share:.0%}"
+    if ours.failed >= limits.min_failures and failure_p < limits.significance:
+        return "fail", f"more jobs fail than on stable (p = {failure_p:.2g})"
+    if ours.refused >= limits.min_failures and refused_p < limits.significance:
+        return "fail", f"more requests are refused as invalid than on stable (p = {refused_p:.2g})"
+    if ratio is not None and ratio > limits.max_latency_ratio:
+        return "fail", f"drawing takes {ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g}"
+    if fresh < limits.min_jobs:
+        return "inconclusive", f"{fresh} of the {limits.min_jobs} jobs needed"
+    return "pass", "not worse than stable"
+
+
+def _latency_ratio(ours: Summary, theirs: Summary, limits: Limits) -> float | None:
+    if min(ours.paced, theirs.paced) < limits.min_latency_jobs or not ours.median_pace or not theirs.median_pace:
+        return None
+    return ours.median_pace / theirs.median_pace
+
+
+def _numbers(ours: Summary, theirs: Summary, ratio: float | None) -> str:
+    latency = "latency not compared" if ratio is None else f"latency ratio {ratio:.2f}"
+    return f"candidate {ours.failed}/{ours.jobs} failed, stable {theirs.failed}/{theirs.jobs} failed, {latency}"

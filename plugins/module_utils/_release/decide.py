@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""What to do next: one action from one observation. Pure.
+
+Deploy, rollback, adoption and repair all come through here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, LockHeld, LockLost
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import advance
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import retreat
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
+    Action,
+    Goal,
+    Kind,
+    Lock,
+    Observation,
+)
+
+
+def decide(seen: Observation) -> Action:
+    """The action for what was seen."""
+    if seen.context.outcome is not None:
+        return _finished(seen)
+    if not _mine(seen):
+        return _without_lock(seen)
+    if seen.projections != seen.ledger.projections():
+        return Action(Kind.REPAIR, _repair_line(seen))
+    if seen.ledger.status is Status.ROLLING_BACK:
+        return retreat(seen)
+    if seen.ledger.status is Status.IN_PROGRESS:
+        return _open(seen)
+    return _closed(seen)
+
+
+def _mine(seen: Observation) -> bool:
+    return seen.lock is not None and seen.lock.run == seen.options.run
+
+
+def _finished(seen: Observation) -> Action:
+    context = seen.context
+    if context.outcome == "succeeded" or seen.options.goal is Goal.ROLLED_BACK:
+        return Action(Kind.DONE, context.reason or "done")
+    return Action(Kind.REFUSE, context.reason or "rolled back", failure=FleetError(context.reason or "rolled back"))
+
+
+# ---------------------------------------------------------------- without the lock
+
+
+def _without_lock(seen: Observation) -> Action:
+    if seen.context.epoch is not None:
+        holder = f" by {_who(seen.lock)}" if seen.lock else ""
+        text = (
+            f"The lock of {seen.options.deployment_id} was taken over{holder}; this run stops and changes nothing more."
+        )
+        return Action(Kind.REFUSE, text, failure=LockLost(text))
+    if seen.lock is not None and not _expired(seen, seen.lock):
+        return _watch(seen, seen.lock)
+    return _enter(seen)
+
+
+def _expired(seen: Observation, lock: Lock) -> bool:
+    return seen.now - lock.modified > dt.timedelta(seconds=seen.options.timing.lock_expiry)
+
+
+def _watch(seen: Observation, lock: Lock) -> Action:
+    """A holder that renews is alive: fail now and name it. One that does not is waited out."""
+    context = seen.context
+    if context.watched_epoch == lock.epoch and context.watched_modified != lock.modified.isoformat():
+        text = (
+            f"{_who(lock)} is releasing {seen.options.deployment_id} right now and holds its lock "
+            f"(/lock/{lock.epoch}); nothing was changed. Wait for that run, or watch it with status.yml."
+        )
+        return Action(Kind.REFUSE, text, failure=LockHeld(text, holder=lock.owner, host=lock.host, epoch=lock.epoch))
+    return Action(Kind.WATCH, f"lock held by {_who(lock)}: watching whether it is still renewed")
+
+
+def _who(lock: Lock | None) -> str:
+    return f"{lock.owner}@{lock.host}" if lock else "nobody"
+
+
+def _enter(seen: Observation) -> Action:
+    """Nobody else is here: is there anything to do at all?"""
+    if not seen.ledger.is_open and seen.projections == seen.ledger.projections():
+        idle = _nothing_to_do(seen)
+        if idle is not None:
+            return idle
+    refused = _refusal(seen)
+    return refused or Action(Kind.TAKE_LOCK, "taking the lock")
+
+
+def _nothing_to_do(seen: Observation) -> Action | None:
+    ledger, target = seen.ledger, seen.target
+    if seen.options.goal is Goal.ROLLED_BACK:
+        if ledger.stable is None or (target is None and seen.refusal is None):
+            return Action(Kind.DONE, _nothing_before(seen))
+        return None
+    if target and ledger.stable and target.release.release_id == ledger.stable.release_id and not _drifted(seen):
+        return Action(Kind.DONE, f"{ledger.stable.version} is stable already; nothing to do")
+    return None
+
+
+def _drifted(seen: Observation) -> bool:
+    """Whether the group does not run what the ledger calls stable."""
+    template = seen.ledger.stable.template_version if seen.ledger.stable else None
+    return seen.group.template_version != template or seen.group.strangers(template) > 0
+
+
+def _nothing_before(seen: Observation) -> str:
+    stable = seen.ledger.stable
+    if stable is None:
+        return "nothing was ever released here, so there is nothing to roll back"
+    return (
+        f"{stable.version} is stable, no release is open and the previous version is none: "
+        "there is nothing to roll back to; nothing was changed"
+    )
+
+
+def _refusal(seen: Observation) -> Action | None:
+    failure = seen.refusal or _conflict(seen)
+    return Action(Kind.REFUSE, failure.message, failure=failure) if failure else None
+
+
+def _conflict(seen: Observation) -> FleetError | None:
+    """What must not be started over."""
+    candidate, wanted = seen.ledger.candidate, seen.options.version
+    forward = seen.ledger.status is Status.IN_PROGRESS and seen.options.goal is Goal.DEPLOYED
+    if forward and candidate and wanted and candidate.version != wanted:
+        return Conflict(
+            f"The release of {candidate.version} is open; nothing was changed. Finish it with "
+            f"-e version={candidate.version}, or give it up with rollback.yml."
+        )
+    if not seen.ledger.is_open and seen.refresh is not None and seen.refresh.active:
+        return Conflict(
+            f"Instance refresh {seen.refresh.refresh_id} ({seen.refresh.status}) was started by somebody else; "
+            "nothing was changed. Wait for it, or cancel it with the instance_refresh module."
+        )
+    return None
+
+
+# ---------------------------------------------------------------- with the lock
+
+
+def _repair_line(seen: Observation) -> str:
+    wanted = seen.ledger.projections()
+    wrong = [
+        f"{name} was {seen.projections.get(name, 'missing')}, the ledger says {value}"
+        for name, value in wanted.items()
+        if seen.projections.get(name) != value
+    ]
+    return "repairing parameters: " + "; ".join(wrong)
+
+
+def _open(seen: Observation) -> Action:
+    if seen.options.goal is Goal.ROLLED_BACK:
+        return Action(Kind.RETREAT, "giving the open release up", reason=seen.options.reason or "rolled back by hand")
+    return _refusal_of_open(seen) or advance(seen)
+
+
+def _refusal_of_open(seen: Observation) -> Action | None:
+    failure = _conflict(seen)
+    return Action(Kind.REFUSE, failure.message, failure=failure) if failure else None
+
+
+def _closed(seen: Observation) -> Action:
+    idle = _nothing_to_do(seen)
+    if idle is not None:
+        return idle
+    refused = _refusal(seen)
+    if refused is not None:
+        return refused
+    version = seen.target.release.version if seen.target else "none"
+    if seen.options.goal is Goal.ROLLED_BACK:
+        reason = seen.options.reason or f"rolled back by hand to {version}"
+        return Action(Kind.LEAVE, f"leaving {_stable(seen)} for {version}", reason=reason)
+    return Action(Kind.BEGIN, f"releasing {version} over {_stable(seen)}")
+
+
+def _stable(seen: Observation) -> str:
+    return seen.ledger.stable.version if seen.ledger.stable else "nothing"

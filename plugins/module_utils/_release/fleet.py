@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The Auto Scaling group and its instance refreshes, as the release engine sees and moves them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.api import describe_refreshes
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Member, Refresh
+
+FAILED_ACTIVITY = frozenset({"Failed", "Cancelled"})
+HEALTH_CAUSES = ("health check", "unhealthy")
+
+
+def read_group(autoscaling: t.Any, names: Names) -> Group:
+    """The group with its instances.
+
+    Raises: NotFound when the deployment was never provisioned.
+    """
+    found = _describe_group(autoscaling, names.group)
+    if found is None:
+        raise NotFound(
+            f"Deployment {names.deployment_id!r} is not provisioned here: there is no Auto Scaling group "
+            f"{names.group}. Run provision.yml -e deployment_id={names.deployment_id} first, or check the region."
+        )
+    return Group(
+        name=names.group,
+        arn=found["AutoScalingGroupARN"],
+        desired=found["DesiredCapacity"],
+        minimum=found["MinSize"],
+        maximum=found["MaxSize"],
+        template_version=_saved_version(found),
+        members=tuple(_member(row) for row in found.get("Instances", ())),
+        mixed_policy=found.get("MixedInstancesPolicy"),
+    )
+
+
+@aws_call("read the Auto Scaling group")
+def _describe_group(autoscaling: t.Any, name: str) -> dict[str, t.Any] | None:
+    groups = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    return dict(groups[0]) if groups else None
+
+
+def _saved_version(group: t.Mapping[str, t.Any]) -> str | None:
+    mixed = group.get("MixedInstancesPolicy") or {}
+    saved = group.get("LaunchTemplate") or mixed.get("LaunchTemplate", {}).get("LaunchTemplateSpecification") or {}
+    return saved.get("Version")
+
+
+def _member(row: t.Mapping[str, t.Any]) -> Member:
+    return Member(
+        instance_id=row["InstanceId"],
+        lifecycle=row["LifecycleState"],
+        health=row["HealthStatus"],
+        template_version=(row.get("LaunchTemplate") or {}).get("Version"),
+        protected=row.get("ProtectedFromScaleIn", False),
+    )
+
+
+def read_newest_refresh(autoscaling: t.Any, group: str) -> Refresh | None:
+    """The newest refresh of the group, whoever started it."""
+    rows = describe_refreshes(autoscaling, group, limit=1)
+    return _refresh(rows[0]) if rows else None
+
+
+def _refresh(row: t.Mapping[str, t.Any]) -> Refresh:
+    started: dt.datetime = row.get("StartTime") or dt.datetime.now(dt.UTC)
+    return Refresh(
+        refresh_id=row["InstanceRefreshId"],
+        status=row["Status"],
+        template_version=_saved_version(row.get("DesiredConfiguration") or {}),
+        percentage=row.get("PercentageComplete") or 0,
+        reason=row.get("StatusReason") or "",
+        started_at=started.astimezone(dt.UTC),
+        skip_matching=(row.get("Preferences") or {}).get("SkipMatching", False),
+    )
+
+
+def count_failed_launches(autoscaling: t.Any, group: str, since: dt.datetime) -> int:
+    """Launches that failed or were abandoned, and instances ended as unhealthy, since then."""
+    return sum(_is_failure(row) for row in _activities(autoscaling, group) if row["StartTime"] >= since)
+
+
+@aws_call("read the scaling activities")
+def _activities(autoscaling: t.Any, group: str) -> list[dict[str, t.Any]]:
+    return list(autoscaling.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=50)["Activities"])
+
+
+def _is_failure(activity: t.Mapping[str, t.Any]) -> bool:
+    description = activity.get("Description", "")
+    if description.startswith("Launching"):
+        return activity["StatusCode"] in FAILED_ACTIVITY
+    return description.startswith("Terminating") and any(
+        cause in activity.get("Cause", "").lower() for cause in HEALTH_CAUSES
+    )
+
+
+def desired_configuration(names: Names, group: Group, template_version: str) -> dict[str, t.Any]:
+    """The group's own configuration with only the template version replaced."""
+    template = {"LaunchTemplateName": names.group, "Version": template_version}
+    if not group.mixed_policy:
+        return {"LaunchTemplate": template}
+    launch = {**group.mixed_policy["LaunchTemplate"], "LaunchTemplateSpecification": template}
+    return {"MixedInstancesPolicy": {**group.mixed_policy, "LaunchTemplate": launch}}
+
+
+def forward_request(
+    names: Names, group: Group, template_version: str, plan: Plan, alarms: t.Sequence[str], skip_matching: bool
+) -> dict[str, t.Any]:
+    """StartInstanceRefresh of a release: checkpoints, bake, alarms and AWS's own rollback."""
+    checkpoints = [step.percentage for step in plan.judged]
+    preferences: dict[str, t.Any] = {
+        **_common_preferences(plan.min_healthy_percentage, plan.max_healthy_percentage, skip_matching),
+        "AutoRollback": True,
+        "AlarmSpecification": {"Alarms": list(alarms)},
+        "BakeTime": plan.bake_time,
+    }
+    if len(checkpoints) > 1:
+        preferences |= {"CheckpointPercentages": checkpoints, "CheckpointDelay": plan.checkpoint_delay}
+    return _request(names, desired_configuration(names, group, template_version), preferences)
+
+
+def back_request(names: Names, group: Group, template_version: str, skip_matching: bool) -> dict[str, t.Any]:
+    """StartInstanceRefresh back to stable: as fast as capacity allows, no checkpoints, no bake."""
+    preferences = _common_preferences(100, 200, skip_matching)
+    return _request(names, desired_configuration(names, group, template_version), preferences)
+
+
+def _common_preferences(low: int, high: int, skip_matching: bool) -> dict[str, t.Any]:
+    return {
+        "MinHealthyPercentage": low,
+        "MaxHealthyPercentage": high,
+        "SkipMatching": skip_matching,
+        # Busy workers are protected from scale-in: the termination hook lets them finish, waiting would stall.
+        "ScaleInProtectedInstances": "Refresh",
+        "StandbyInstances": "Ignore",
+    }
+
+
+def _request(names: Names, desired: dict[str, t.Any], preferences: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "AutoScalingGroupName": names.group,
+        "Strategy": "Rolling",
+        "DesiredConfiguration": desired,
+        "Preferences": preferences,
+    }
+
+
+@aws_call("set the group's template and capacity")
+def update_group(autoscaling: t.Any, names: Names, group: Group, template_version: str, **capacity: int) -> None:
+    """Set the template version, and MinSize or DesiredCapacity where given. Only for a group without instances."""
+    configuration = desired_configuration(names, group, template_version)
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=names.group, **configuration, **capacity)

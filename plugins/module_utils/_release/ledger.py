@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The ledger: what is stable, what is being tried, what was rejected. Values and their JSON, no AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+
+SCHEMA = 1
+REJECTED_KEPT = 10
+REASON_KEPT = 120
+"""Characters of a rejection's reason kept in the ledger: the record stays under 3 KB; the history has all of it."""
+NONE = "none"
+
+
+class Status(enum.StrEnum):
+    """State of the deployment, as the plain parameter spells it."""
+
+    STABLE = "stable"
+    IN_PROGRESS = "in-progress"
+    ROLLING_BACK = "rolling-back"
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """An image in a whole host configuration."""
+
+    version: str
+    digest: str
+    release_id: str
+    template_version: str | None = None
+    """Number of the launch template version; None until it exists."""
+    since: str | None = None
+    """When it became stable, ISO 8601."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """A release that was tried and sent back, or left by hand."""
+
+    version: str
+    digest: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """The one record that decides; the three plain parameters are projections of it."""
+
+    sequence: int = 0
+    epoch: int = 0
+    status: Status = Status.STABLE
+    stable: Release | None = None
+    previous: Release | None = None
+    candidate: Release | None = None
+    rejected: tuple[Rejection, ...] = ()
+    refresh_id: str | None = None
+    step: int = 0
+    """How many steps of the open release have passed."""
+    step_reached_at: str | None = None
+    started_at: str | None = None
+    started_by: str | None = None
+    reason: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a release or a rollback is under way."""
+        return self.status is not Status.STABLE
+
+    def is_rejected(self, digest: str) -> bool:
+        """Whether that image was rejected."""
+        return any(item.digest == digest for item in self.rejected)
+
+    def projections(self) -> dict[str, str]:
+        """What the plain parameters should say."""
+        return {
+            "image-version": self.stable.version if self.stable else NONE,
+            "previous-version": self.previous.version if self.previous else NONE,
+            "deployment-status": self.status.value,
+        }
+
+    def to_json(self) -> str:
+        """Compact JSON, to fit a standard parameter."""
+        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, separators=(",", ":"), sort_keys=True)
+
+
+def parse_ledger(text: str) -> Ledger:
+    """Read the record.
+
+    Raises: InvalidInput when it was edited into something else.
+    """
+    try:
+        record = json.loads(text)
+        schema = record.pop("schema")
+        if schema > SCHEMA:
+            raise InvalidInput(f"The ledger has schema {schema}; this collection knows up to {SCHEMA}: update it.")
+        for role in ("stable", "previous", "candidate"):
+            record[role] = Release(**record[role]) if record.get(role) else None
+        record["rejected"] = tuple(Rejection(**item) for item in record.get("rejected", ()))
+        record["status"] = Status(record["status"])
+        return Ledger(**record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"The ledger cannot be read ({error}): restore it from its parameter history.") from error
+
+
+def begun(
+    ledger: Ledger, candidate: Release, *, epoch: int, at: str, by: str, template_version: str | None = None
+) -> Ledger:
+    """A new release is opened."""
+    return dataclasses.replace(
+        ledger,
+        sequence=ledger.sequence + 1,
+        epoch=epoch,
+        status=Status.IN_PROGRESS,
+        candidate=dataclasses.replace(candidate, template_version=template_version),
+        rejected=tuple(item for item in ledger.rejected if item.digest != candidate.digest),
+        refresh_id=None,
+        step=0,
+        step_reached_at=None,
+        started_at=at,
+        started_by=by,
+        reason=None,
+    )
+
+
+def retreating(ledger: Ledger, *, epoch: int, reason: str) -> Ledger:
+    """The open release is given up."""
+    return dataclasses.replace(
+        ledger, epoch=epoch, status=Status.ROLLING_BACK, reason=reason, refresh_id=None, step_reached_at=None
+    )
+
+
+def left_by_hand(
+    ledger: Ledger, target: Release, before: Release | None, *, epoch: int, at: str, by: str, reason: str
+) -> Ledger:
+    """With nothing open, the stable release is left for ``target``; ``before`` is the stable one before that."""
+    return dataclasses.replace(
+        ledger,
+        sequence=ledger.sequence + 1,
+        epoch=epoch,
+        status=Status.ROLLING_BACK,
+        stable=target,
+        previous=before,
+        candidate=ledger.stable,
+        refresh_id=None,
+        step=0,
+        step_reached_at=None,
+        started_at=at,
+        started_by=by,
+        reason=reason,
+    )
+
+
+def succeeded(ledger: Ledger, *, at: str) -> Ledger:
+    """The candidate has passed every step and is stable now."""
+    stable = dataclasses.replace(t.cast(Release, ledger.candidate), since=at)
+    again = ledger.stable is not None and ledger.stable.release_id == stable.release_id
+    return _closed(ledger, stable=stable, previous=ledger.previous if again else ledger.stable)
+
+
+def returned(ledger: Ledger) -> Ledger:
+    """Everything runs the stable release again; the candidate is rejected."""
+    rejected = ledger.rejected
+    left = ledger.candidate
+    if left is not None and (ledger.stable is None or left.digest != ledger.stable.digest):
+        entry = Rejection(left.version, left.digest, (ledger.reason or "")[:REASON_KEPT])
+        rejected = (*(item for item in rejected if item.digest != left.digest), entry)[-REJECTED_KEPT:]
+    previous = ledger.previous
+    if previous is not None and any(item.digest == previous.digest for item in rejected):
+        previous = None
+    return _closed(ledger, rejected=rejected, previous=previous)
+
+
+def _closed(ledger: Ledger, **changes: t.Any) -> Ledger:
+    return dataclasses.replace(
+        ledger,
+        status=Status.STABLE,
+        candidate=None,
+        refresh_id=None,
+        step=0,
+        step_reached_at=None,
+        **changes,
+    )

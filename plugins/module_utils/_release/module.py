@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""From the options of the ``release`` module to a run, and from its ticks to the module's result."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import socket
+import typing as t
+import uuid
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock, SystemClock
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Limits
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import percentages
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
+    Context,
+    Goal,
+    Kind,
+    Options,
+    Smoke,
+    Timing,
+)
+
+MAX_ALARMS = 8
+"""AlarmSpecification takes 10 (StartInstanceRefresh API reference); two are the collection's own."""
+
+
+def _suboptions(kind: type, types: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """Options of a settings dataclass, with its defaults."""
+    options = {}
+    for field in dataclasses.fields(kind):
+        default = {} if field.default is dataclasses.MISSING else field.default
+        options[field.name] = {"type": types.get(field.name, "int"), "default": default}
+    return {"type": "dict", "options": options, "default": {}}
+
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "deployment_id": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["deployed", "rolled_back"], "default": "deployed"},
+    "version": {"type": "str"},
+    "percentage": {"type": "str"},
+    "steps": {"type": "list", "elements": "str", "default": []},
+    "to_version": {"type": "str"},
+    "retry_rejected": {"type": "bool", "default": False},
+    "reason": {"type": "str"},
+    "initial_capacity": {"type": "int", "default": 1},
+    "surge": {"type": "bool", "default": True},
+    "on_inconclusive": {"type": "str", "choices": ["fail", "pass"], "default": "fail"},
+    "alarms": {"type": "list", "elements": "str", "default": []},
+    "timing": _suboptions(Timing, {}),
+    "limits": _suboptions(
+        Limits, {"max_failure_share": "float", "significance": "float", "max_latency_ratio": "float"}
+    ),
+    "smoke": _suboptions(Smoke, {"payload": "dict"}),
+    "run": {"type": "str"},
+    "owner": {"type": "str"},
+    "context": {"type": "dict", "default": {}},
+    "hold": {"type": "float", "default": 8},
+}
+
+
+def make_options(params: t.Mapping[str, t.Any]) -> Options:
+    """The run's wishes, checked.
+
+    Raises: InvalidInput.
+    """
+    percentages(params["percentage"], params["steps"])
+    _check(params)
+    return Options(
+        deployment_id=params["deployment_id"],
+        goal=Goal(params["state"]),
+        run=params["run"] or uuid.uuid4().hex,
+        owner=params["owner"] or getpass.getuser(),
+        host=socket.gethostname(),
+        steps=tuple(params["steps"]),
+        alarms=tuple(params["alarms"]),
+        timing=Timing(**_given(params["timing"])),
+        limits=Limits(**_given(params["limits"])),
+        smoke=Smoke(**_given(params["smoke"])),
+        **{name: params[name] for name in SAME_NAME},
+    )
+
+
+SAME_NAME = (
+    "version",
+    "percentage",
+    "to_version",
+    "retry_rejected",
+    "reason",
+    "initial_capacity",
+    "surge",
+    "on_inconclusive",
+)
+
+
+def _given(values: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    return {name: value for name, value in (values or {}).items() if value is not None}
+
+
+def _check(params: t.Mapping[str, t.Any]) -> None:
+    if params["to_version"] and params["state"] != "rolled_back":
+        raise InvalidInput(f"to_version={params['to_version']} needs state=rolled_back; to release it use version.")
+    if params["initial_capacity"] < 1:
+        raise InvalidInput(f"initial_capacity={params['initial_capacity']} must be 1 or more.")
+    if len(params["alarms"]) > MAX_ALARMS:
+        raise InvalidInput(f"alarms: {len(params['alarms'])} given, at most {MAX_ALARMS} fit beside the release's own.")
+    period = _given(params["timing"]).get("gate_period", 60)
+    if period not in (10, 30) and period % 60:
+        raise InvalidInput(f"timing.gate_period={period} must be 10, 30 or a multiple of 60.")
+
+
+def run_release(
+    aws: Aws, params: t.Mapping[str, t.Any], *, check_mode: bool, clock: Clock | None = None
+) -> dict[str, t.Any]:
+    """The module's result.
+
+    Raises: FleetError; ``details`` then carries what is known of the run.
+    """
+    run = Run(aws, make_options(params), clock or SystemClock())
+    context = Context(**params["context"])
+    if check_mode:
+        return _preview(run.preview())
+    lines: list[str] = []
+    tick = None
+    for tick in run.ticks(context, params["hold"]):
+        if not lines or lines[-1] != tick.action.line:
+            lines.append(tick.action.line)
+    return _result(t.cast(Tick, tick), lines)
+
+
+def _preview(tick: Tick) -> dict[str, t.Any]:
+    if tick.action.failure is not None:
+        raise tick.action.failure
+    idle = tick.action.kind is Kind.DONE
+    lines = [tick.action.line] if idle else [_intention(tick), *_plan_lines(tick)]
+    result = _result(tick, lines) | {"done": True, "changed": not idle}
+    return result | {"diff": _diff(tick, lines, idle)}
+
+
+def _intention(tick: Tick) -> str:
+    seen, ledger = tick.seen, tick.seen.ledger
+    if ledger.is_open:
+        version = ledger.candidate.version if ledger.candidate else "none"
+        return f"would take up the open release of {version} ({ledger.status.value}, {ledger.step} steps passed)"
+    target = seen.target.release.version if seen.target else "none"
+    return f"would go from {ledger.stable.version if ledger.stable else 'nothing'} to {target}"
+
+
+def _plan_lines(tick: Tick) -> list[str]:
+    forward = tick.seen.options.goal is Goal.DEPLOYED
+    return tick.seen.plan.lines() if forward and tick.seen.plan else []
+
+
+def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:
+    ledger = tick.seen.ledger
+    before = f"stable: {ledger.stable.version if ledger.stable else 'none'}\n"
+    if idle:
+        return {"before": before, "after": before}
+    target = tick.seen.target.release.version if tick.seen.target else _open_goal(tick)
+    return {"before": before, "after": f"stable: {target}\n" + "".join(f"{line}\n" for line in lines)}
+
+
+def _open_goal(tick: Tick) -> str:
+    ledger = tick.seen.ledger
+    forward = tick.seen.options.goal is Goal.DEPLOYED and ledger.status.value == "in-progress"
+    release = ledger.candidate if forward else ledger.stable
+    return release.version if release else "none"
+
+
+def _result(tick: Tick, lines: list[str]) -> dict[str, t.Any]:
+    failure = tick.action.failure
+    result: dict[str, t.Any] = {
+        "done": tick.done,
+        "changed": tick.context.changed,
+        "outcome": tick.context.outcome or "",
+        "lines": lines,
+        "plan": tick.seen.plan.as_dict() if tick.seen.plan else {},
+        "ledger": ledger_dict(tick.seen.ledger),
+        "context": dataclasses.asdict(tick.context),
+    }
+    if failure is not None:
+        raise type(failure)(failure.message, **{**result, **failure.details})
+    return result
+
+
+def ledger_dict(ledger: Ledger) -> dict[str, t.Any]:
+    """The ledger for a module's result."""
+    return dataclasses.asdict(ledger) | {"status": ledger.status.value}

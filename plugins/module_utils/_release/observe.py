@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""One look at everything a decision depends on. Reads only."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import alarms, fleet, history, store, targets
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
+    Plan,
+    make_plan,
+    percentages,
+    plan_from_dict,
+)
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
+    Context,
+    Goal,
+    Group,
+    Observation,
+    Options,
+    Target,
+)
+
+HISTORY_READ = 20
+"""Records looked through for something to return to."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What the run is after, or why it cannot be had."""
+
+    target: Target | None = None
+    before: Release | None = None
+    refusal: FleetError | None = None
+
+
+def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.datetime) -> Observation:
+    """Read the account.
+
+    Raises: NotFound when the deployment is not provisioned, and the errors of every call.
+    """
+    autoscaling = aws.client("autoscaling")
+    group = fleet.read_group(autoscaling, names)
+    parameters = store.read_parameters(aws.client("ssm"), names)
+    if not parameters.provisioned or parameters.host is None:
+        raise NotFound(f"Parameter {names.host} is missing: run provision.yml -e deployment_id={names.deployment_id}.")
+    ledger = parameters.ledger
+    wanted = Wanted() if ledger.is_open else look_for(aws, names, options, ledger, group, parameters.host)
+    seen = Observation(
+        now=now,
+        options=options,
+        context=context,
+        ledger=ledger,
+        group=group,
+        projections=parameters.projections,
+        lock=parameters.lock,
+        refresh=fleet.read_newest_refresh(autoscaling, names.group),
+        plan=_plan(aws, names, options, ledger, group),
+        target=wanted.target,
+        before=wanted.before,
+        refusal=wanted.refusal,
+    )
+    return _look_closer(aws, names, seen) if ledger.status is Status.IN_PROGRESS else seen
+
+
+def look_for(
+    aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group, host: t.Mapping[str, t.Any]
+) -> Wanted:
+    """The target of a run that finds nothing open."""
+    try:
+        if options.goal is Goal.DEPLOYED:
+            return Wanted(targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host))
+        return _look_back(aws, names, options, ledger, group)
+    except InvalidInput as error:
+        return Wanted(refusal=error)
+
+
+def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
+    if ledger.previous is None and options.to_version is None:
+        return Wanted()
+    records = history.newest(aws.client("s3"), names.bucket(group.account_id), HISTORY_READ)
+    past = targets.past_releases(records, ledger)
+    target, before = targets.rollback_target(ledger, past, options.to_version)
+    refusal = targets.check_template(aws.client("ec2"), names, target)
+    return Wanted(Target(target) if target else None, before, refusal)
+
+
+def _plan(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Plan:
+    """The recorded plan of the open release, else the one that this run would follow."""
+    if ledger.is_open:
+        record = history.read(aws.client("s3"), names.bucket(group.account_id), ledger.sequence)
+        if record and record.get("plan"):
+            return plan_from_dict(record["plan"])
+    return plan_for(options, group)
+
+
+def plan_for(options: Options, group: Group) -> Plan:
+    """The plan of a release of this group; filling an empty one is a single step."""
+    timing = options.timing
+    checkpoints = percentages(options.percentage, options.steps)
+    return make_plan(
+        group.desired or options.initial_capacity,
+        checkpoints if group.desired else (100,),
+        checkpoint_delay=timing.checkpoint_delay,
+        bake_time=timing.checkpoint_delay,
+        replacement_seconds=timing.replacement,
+        surge=options.surge,
+    )
+
+
+def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
+    """What only an open release needs."""
+    since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
+    waiting = seen.ledger.refresh_id is None
+    return dataclasses.replace(
+        seen,
+        failed_launches=fleet.count_failed_launches(aws.client("autoscaling"), names.group, since),
+        alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
+        if waiting
+        else {},
+        verdict=_verdict(aws, names, seen, since) if seen.ledger.step_reached_at else None,
+    )
+
+
+def release_alarms(names: Names, options: Options) -> list[str]:
+    """The alarms that stop a release: the gate, the candidate's failures and the user's own."""
+    return [names.gate_alarm, names.failures_alarm, *options.alarms]
+
+
+def _verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Verdict:
+    logs, ledger = aws.client("logs"), seen.ledger
+    candidate = t.cast(Release, ledger.candidate)
+    reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
+    ours = read_jobs(logs, names.log_group, candidate.release_id, since)
+    theirs = _stable_jobs(logs, names, seen, since)
+    fresh = sum(finished >= reached for finished, _ in ours)
+    return judge([job for _, job in ours], theirs, seen.options.limits, fresh=fresh)
+
+
+def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[t.Any]:
+    stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
+    if stable is None or stable.release_id == candidate.release_id:
+        return []
+    lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
+    return [job for _, job in read_jobs(logs, names.log_group, stable.release_id, lookback)]

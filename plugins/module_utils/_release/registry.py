@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""Which image a version is: the registry's answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+
+
+def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, str]]:
+    """(version, digest) of the images asked for: that version, or all of them, newest push first.
+
+    Raises: NotFound, InvalidInput when the version was never pushed.
+    """
+    images = _images(ecr, names.group)
+    tagged = [(tag, row["imageDigest"]) for row in images for tag in row.get("imageTags", ())]
+    if version is None:
+        return tagged
+    found = [pair for pair in tagged if pair[0] == version]
+    if not found:
+        known = ", ".join(tag for tag, _ in tagged[:10]) or "none"
+        raise InvalidInput(
+            f"version={version} is not in repository {names.group} (pushed: {known}). "
+            f"Run build.yml -e version={version} first, or choose one of these."
+        )
+    return found
+
+
+def choose(tagged: t.Sequence[tuple[str, str]], ledger: Ledger, retry_rejected: bool) -> tuple[str, str]:
+    """The image to release: the newest that is not rejected.
+
+    Raises: InvalidInput.
+    """
+    for version, digest in tagged:
+        if retry_rejected or not ledger.is_rejected(digest):
+            return version, digest
+    if not tagged:
+        raise InvalidInput("version was left out and no image was pushed yet: run build.yml -e version=… first.")
+    version = tagged[0][0]
+    reason = next((item.reason for item in ledger.rejected if item.digest == tagged[0][1]), "")
+    raise InvalidInput(
+        f"version={version} was rejected before ({reason}). Build a new version, or insist with -e retry_rejected=true."
+    )
+
+
+@aws_call("read the image repository")
+def _images(ecr: t.Any, repository: str) -> list[dict[str, t.Any]]:
+    pages = ecr.get_paginator("describe_images").paginate(repositoryName=repository)
+    try:
+        rows = [row for page in pages for row in page["imageDetails"]]
+    except ecr.exceptions.ClientError as error:
+        if error_code(error) != "RepositoryNotFoundException":
+            raise
+        raise NotFound(f"Repository {repository} does not exist: run provision.yml.") from error
+    return sorted(rows, key=_pushed_at, reverse=True)
+
+
+def _pushed_at(row: t.Mapping[str, t.Any]) -> dt.datetime:
+    return t.cast(dt.datetime, row["imagePushedAt"])
+
+
+def image_reference(account_id: str, region: str, names: Names, digest: str, domain: str = "amazonaws.com") -> str:
+    """How a host names the image: ``registry/repository@digest``."""
+    return f"{account_id}.dkr.ecr.{region}.{domain}/{names.group}@{digest}"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The way back: from anywhere to everything running the stable release. Pure.
+
+Native rollback is used while it is possible; whatever it leaves is counted and repaired, because what it covers
+is not documented for every case. The count decides, never the status.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
+    LIVE,
+    Action,
+    Kind,
+    Observation,
+    Refresh,
+)
+
+MAX_BACK_STARTS = 3
+"""Refreshes back to stable that one run starts before it reports what stands in the way."""
+
+
+def retreat(seen: Observation) -> Action:
+    """Next action of a rollback."""
+    if seen.refresh is not None and seen.refresh.active:
+        return _turn_round(seen, seen.refresh)
+    if seen.ledger.stable is None:
+        return _empty(seen)
+    return _count(seen)
+
+
+def _turn_round(seen: Observation, refresh: Refresh) -> Action:
+    name = f"instance refresh {refresh.refresh_id}"
+    wanted = seen.ledger.stable.template_version if seen.ledger.stable else None
+    if refresh.status not in LIVE or (wanted is not None and refresh.template_version == wanted):
+        return Action(Kind.WAIT, f"going back: {name} {refresh.status} {refresh.percentage} %, {_count_text(seen)}")
+    if seen.context.native_refused or seen.ledger.stable is None:
+        return Action(Kind.CANCEL_REFRESH, f"going back: cancelling {name}")
+    return Action(Kind.ROLL_BACK_REFRESH, f"going back: rolling back {name} ({refresh.status})")
+
+
+def _count_text(seen: Observation) -> str:
+    stable = seen.ledger.stable
+    serving = seen.group.serving(stable.template_version if stable else None)
+    return f"{serving} of {seen.group.in_service} instances in service run {stable.version if stable else 'nothing'}"
+
+
+def _empty(seen: Observation) -> Action:
+    """A first release that failed leaves an empty group."""
+    candidate = seen.ledger.candidate
+    pinned = candidate is not None and candidate.template_version == seen.group.template_version
+    if seen.group.desired or pinned:
+        return Action(Kind.RESET_GROUP, "going back: emptying the group")
+    if seen.group.members:
+        return Action(Kind.WAIT, f"going back: {len(seen.group.members)} instances still to end")
+    return _return(seen, "the group is empty again")
+
+
+def _count(seen: Observation) -> Action:
+    stable = seen.ledger.stable
+    template = stable.template_version if stable else None
+    strangers = seen.group.strangers(template)
+    if seen.group.template_version == template and not strangers:
+        return _settled(seen)
+    if seen.group.desired == 0 and not seen.group.members:
+        return Action(Kind.RESET_GROUP, "going back: setting the template of the empty group")
+    if seen.context.back_starts >= MAX_BACK_STARTS:
+        text = f"Going back is stuck: {strangers} instances do not run {stable.version if stable else 'none'} after "
+        text += f"{MAX_BACK_STARTS} instance refreshes. See the group's activities, then run rollback.yml again."
+        return Action(Kind.REFUSE, text, failure=AwsError(text))
+    saved = seen.group.template_version == template
+    text = f"going back: {strangers} instances to replace with {stable.version if stable else 'none'}"
+    return Action(Kind.START_BACK, text, skip_matching=saved and seen.context.back_starts == 0)
+
+
+def _settled(seen: Observation) -> Action:
+    template = seen.ledger.stable.template_version if seen.ledger.stable else None
+    serving = seen.group.serving(template)
+    if serving < seen.group.desired:
+        return Action(Kind.WAIT, f"going back: {serving} of {seen.group.desired} instances in service")
+    return _return(seen, f"every instance runs {seen.ledger.stable.version if seen.ledger.stable else 'none'} again")
+
+
+def _return(seen: Observation, outcome: str) -> Action:
+    left = seen.ledger.candidate.version if seen.ledger.candidate else "the release"
+    reason = f"{left} was rolled back: {seen.ledger.reason or 'no reason recorded'}; {outcome}"
+    return Action(Kind.RETURN, reason, reason=reason)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""Smoke requests: our own jobs with fixed seeds, on a queue of each release."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Smoke
+
+BATCH = 10
+"""Entries of one SendMessageBatch (SQS API reference)."""
+RETENTION = "86400"
+"""Seconds a smoke request is kept: a day is longer than any step."""
+
+
+def smoke_bodies(smoke: Smoke, release_id: str, sequence: int, step: int) -> list[str]:
+    """The requests of one step; the same ones whenever it is asked again, so that a retry draws nothing twice."""
+    return [
+        json.dumps(
+            {
+                "id": f"smoke-{sequence}-{release_id}-{step}-{number}",
+                "api": "/sdapi/v1/txt2img",
+                "payload": {**smoke.payload, "seed": 1000 + number},
+                "context": {"smoke": True},
+            },
+            sort_keys=True,
+        )
+        for number in range(smoke.count if smoke.payload else 0)
+    ]
+
+
+@aws_call("create the smoke queue")
+def ensure_queue(sqs: t.Any, names: Names, release_id: str) -> str:
+    """The URL of the release's smoke queue, created where it is missing."""
+    tags = {"DeploymentId": names.deployment_id, "Service": "StableDiffusion"}
+    attributes = {"MessageRetentionPeriod": RETENTION, "SqsManagedSseEnabled": "true"}
+    return str(sqs.create_queue(QueueName=names.smoke_queue(release_id), Attributes=attributes, tags=tags)["QueueUrl"])
+
+
+def send(sqs: t.Any, names: Names, release_id: str, bodies: t.Sequence[str]) -> None:
+    """Send to the release's own queue; a queue that is gone (a release from before) is no error."""
+    url = _queue_url(sqs, names.smoke_queue(release_id))
+    for start in range(0, len(bodies) if url else 0, BATCH):
+        _send_batch(sqs, t.cast(str, url), bodies[start : start + BATCH])
+
+
+@aws_call("find the smoke queue")
+def _queue_url(sqs: t.Any, name: str) -> str | None:
+    try:
+        return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
+    except sqs.exceptions.ClientError as error:
+        if "NonExistentQueue" in error_code(error) or "QueueDoesNotExist" in error_code(error):
+            return None
+        raise
+
+
+@aws_call("send smoke requests")
+def _send_batch(sqs: t.Any, url: str, bodies: t.Sequence[str]) -> None:
+    entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+    sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+
+def remove_others(sqs: t.Any, names: Names, kept: t.Collection[str]) -> None:
+    """Remove the smoke queues of releases that nobody can return to."""
+    wanted = {names.smoke_queue(release_id) for release_id in kept}
+    for url in _list(sqs, names.smoke_prefix):
+        if url.rsplit("/", 1)[1] not in wanted:
+            _delete(sqs, url)
+
+
+@aws_call("list the smoke queues")
+def _list(sqs: t.Any, prefix: str) -> list[str]:
+    pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=prefix)
+    return [url for page in pages for url in page.get("QueueUrls", ())]
+
+
+@aws_call("remove a smoke queue")
+def _delete(sqs: t.Any, url: str) -> None:
+    sqs.delete_queue(QueueUrl=url)

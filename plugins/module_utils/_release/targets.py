@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""What the run wants to be stable: found in the registry for a deploy, in the history for a rollback."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import registry, templates
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Options, Target
+
+Record = t.Mapping[str, t.Any]
+
+
+def deploy_target(ecr: t.Any, names: Names, group: Group, options: Options, ledger: Ledger, host: Record) -> Target:
+    """The image asked for, on the host settings of now.
+
+    Raises: InvalidInput, NotFound.
+    """
+    tagged = registry.resolve(ecr, names, options.version)
+    version, digest = registry.choose(tagged, ledger, options.retry_rejected)
+    image = registry.image_reference(group.account_id, group.region, names, digest)
+    identity, data = templates.render(names, host, image, version)
+    return Target(Release(version=version, digest=digest, release_id=identity), template=data)
+
+
+def past_releases(records: t.Iterable[Record], ledger: Ledger) -> list[tuple[int, Release]]:
+    """(sequence, release) of those that were stable and not rejected since, newest first."""
+    found = [
+        (int(record["sequence"]), Release(**record["candidate"]))
+        for record in records
+        if record.get("kind") == "deploy" and record.get("outcome") == "succeeded"
+    ]
+    return [(sequence, release) for sequence, release in found if not ledger.is_rejected(release.digest)]
+
+
+def rollback_target(
+    ledger: Ledger, past: t.Sequence[tuple[int, Release]], to_version: str | None
+) -> tuple[Release | None, Release | None]:
+    """(release to return to, the stable one before that); None where there is none.
+
+    Raises: InvalidInput when the version asked for cannot be returned to.
+    """
+    others = [(sequence, release) for sequence, release in past if not _same(release, ledger.stable)]
+    if to_version is None:
+        target = ledger.previous
+    else:
+        target = next((release for _, release in others if release.version == to_version), None)
+        if target is None:
+            raise InvalidInput(_not_offered(to_version, ledger, others))
+    return target, _before(target, others)
+
+
+def _same(release: Release, other: Release | None) -> bool:
+    return other is not None and release.digest == other.digest
+
+
+def _before(target: Release | None, past: t.Sequence[tuple[int, Release]]) -> Release | None:
+    """The newest stable release older than the last time the target became stable."""
+    if target is None:
+        return None
+    since = max((sequence for sequence, release in past if release.release_id == target.release_id), default=0)
+    return next((release for sequence, release in past if sequence < since and not _same(release, target)), None)
+
+
+def _not_offered(to_version: str, ledger: Ledger, others: t.Sequence[tuple[int, Release]]) -> str:
+    if ledger.stable is not None and ledger.stable.version == to_version:
+        return f"to_version={to_version} is stable already; nothing was changed."
+    offered = ", ".join(dict.fromkeys(release.version for _, release in others)) or "none"
+    return f"to_version={to_version} was never stable here, or was rejected since; offered: {offered}."
+
+
+def check_template(ec2: t.Any, names: Names, target: Release | None) -> FleetError | None:
+    """A release whose template version somebody deleted cannot be returned to."""
+    if target is None or templates.has_version(ec2, names, target.template_version):
+        return None
+    return InvalidInput(
+        f"Version {target.version} cannot be returned to: template version {target.template_version} of {names.group} "
+        "was deleted. Choose another release with -e to_version=…, or deploy it again with deploy.yml."
+    )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The launch template version of a release: rendered from the host settings and the image, found again by its id."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+
+ID_LENGTH = 12
+ENV_PATH = "/etc/sd-inference/worker.env"
+ENV_NAME = re.compile(r"^[A-Z][A-Z0-9_]*$")
+TAGGED = ("instance", "volume")
+
+
+def release_id(data: t.Mapping[str, t.Any]) -> str:
+    """First 12 hex digits of the sha256 of the rendered data, which must not contain the id yet."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:ID_LENGTH]
+
+
+def render(names: Names, host: t.Mapping[str, t.Any], image: str, version: str) -> tuple[str, dict[str, t.Any]]:
+    """ReleaseId and LaunchTemplateData of that image on those host settings."""
+    identity = release_id(_data(names, host, image, version, ""))
+    return identity, _data(names, host, image, version, identity)
+
+
+def _data(names: Names, host: t.Mapping[str, t.Any], image: str, version: str, identity: str) -> dict[str, t.Any]:
+    environment = {
+        **host["worker_env"],
+        "SD_IMAGE": image,
+        "SD_IMAGE_VERSION": version,
+        "SD_RELEASE_ID": identity,
+        "SD_SMOKE_QUEUE": names.smoke_queue(identity),
+    }
+    return {
+        **host["launch_template_data"],
+        "UserData": base64.b64encode(user_data(environment).encode()).decode(),
+        "TagSpecifications": _tagged(host["launch_template_data"], {"ImageVersion": version, "ReleaseId": identity}),
+    }
+
+
+def user_data(environment: t.Mapping[str, str]) -> str:
+    """Cloud-config that writes the worker's environment file and starts its unit.
+
+    Raises: InvalidInput for a name or a value that an environment file cannot hold.
+    """
+    lines = [_env_line(name, value) for name, value in sorted(environment.items())]
+    body = "".join(f"      {line}\n" for line in lines)
+    return (
+        "#cloud-config\nwrite_files:\n"
+        f'  - path: {ENV_PATH}\n    permissions: "0640"\n    content: |\n{body}'
+        "runcmd:\n  - [systemctl, enable, --now, sd-worker.service]\n"
+    )
+
+
+def _env_line(name: str, value: str) -> str:
+    if not ENV_NAME.match(name) or "\n" in str(value):
+        raise InvalidInput(
+            f"worker_env: {name}={value!r} cannot stand in an environment file: use a name of capitals, digits and "
+            "underscores and a value on one line, then run provision.yml."
+        )
+    return f"{name}={value}"
+
+
+def _tagged(data: t.Mapping[str, t.Any], extra: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
+    given = {row["ResourceType"]: row["Tags"] for row in data.get("TagSpecifications", ())}
+    kinds = [*TAGGED, *(kind for kind in given if kind not in TAGGED)]
+    return [{"ResourceType": kind, "Tags": _merge(given.get(kind, ()), extra)} for kind in kinds]
+
+
+def _merge(tags: t.Iterable[t.Mapping[str, str]], extra: t.Mapping[str, str]) -> list[dict[str, str]]:
+    merged = {tag["Key"]: tag["Value"] for tag in tags} | dict(extra)
+    return [{"Key": key, "Value": value} for key, value in sorted(merged.items())]
+
+
+def find_version(ec2: t.Any, names: Names, identity: str) -> str | None:
+    """Number of the template version of that release, the newest where there are several."""
+    numbers = [row["VersionNumber"] for row in _versions(ec2, names.group) if identity_of(row) == identity]
+    return str(max(numbers)) if numbers else None
+
+
+def identity_of(row: t.Mapping[str, t.Any]) -> str | None:
+    """The ReleaseId that a template version puts on its instances."""
+    for specification in row["LaunchTemplateData"].get("TagSpecifications", ()):
+        for tag in specification["Tags"]:
+            if specification["ResourceType"] == "instance" and tag["Key"] == "ReleaseId":
+                return str(tag["Value"])
+    return None
+
+
+@aws_call("read the launch template")
+def _versions(ec2: t.Any, name: str) -> list[dict[str, t.Any]]:
+    pages = ec2.get_paginator("describe_launch_template_versions").paginate(LaunchTemplateName=name)
+    try:
+        return [row for page in pages for row in page["LaunchTemplateVersions"]]
+    except ec2.exceptions.ClientError as error:
+        if "NotFound" not in error_code(error):
+            raise
+        raise NotFound(f"Launch template {name} does not exist: run provision.yml.") from error
+
+
+def has_version(ec2: t.Any, names: Names, number: str | None) -> bool:
+    """Whether that template version still exists."""
+    return any(str(row["VersionNumber"]) == number for row in _versions(ec2, names.group))
+
+
+@aws_call("create the launch template version")
+def create_version(ec2: t.Any, names: Names, identity: str, data: t.Mapping[str, t.Any]) -> str:
+    """Create the template version of a release; its number."""
+    reply = ec2.create_launch_template_version(
+        LaunchTemplateName=names.group, VersionDescription=f"release {identity}", LaunchTemplateData=dict(data)
+    )
+    return str(reply["LaunchTemplateVersion"]["VersionNumber"])

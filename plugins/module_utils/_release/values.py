@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""What one tick is told (options), what it sees (observation) and what it may do (actions). Values only."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Limits, Verdict
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
+
+LIVE = frozenset({"Pending", "InProgress", "Baking"})
+"""A refresh that can still be rolled back (RollbackInstanceRefresh API reference)."""
+RETURNING = frozenset({"Cancelling", "RollbackInProgress"})
+"""A refresh that is on its way out by itself."""
+IN_SERVICE = "InService"
+LEAVING = ("Terminating", "Terminated", "Detaching", "Detached")
+STANDBY = ("Standby", "EnteringStandby")
+
+
+class Goal(enum.StrEnum):
+    """What the run is asked for."""
+
+    DEPLOYED = "deployed"
+    ROLLED_BACK = "rolled_back"
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds, all of them settings; the defaults suit a fleet on AWS."""
+
+    poll: int = 10
+    lock_renew: int = 15
+    lock_expiry: int = 60
+    window: int = 300
+    """How long jobs are collected at a step before the first verdict."""
+    inconclusive_limit: int = 900
+    """How long after the window a step may stay without a verdict."""
+    gate_period: int = 60
+    gate_periods: int = 3
+    alarms_ok: int = 300
+    """How long to wait for the release alarms to be OK before the start."""
+    replacement: int = 240
+    """How long the replacement of one batch is expected to take; only for the plan."""
+    lookback: int = 3600
+    """How far back the stable release's jobs are read."""
+
+    @property
+    def checkpoint_delay(self) -> int:
+        """Long enough for a verdict, and for the gate to notice that nobody judges."""
+        judged = self.window + self.inconclusive_limit + 2 * self.poll
+        return max(judged, self.gate_period * (self.gate_periods + 1) + self.poll)
+
+
+@dataclasses.dataclass(frozen=True)
+class Smoke:
+    """Requests of our own, with fixed seeds, for a release that sees too few jobs."""
+
+    count: int = 4
+    payload: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One run's wishes."""
+
+    deployment_id: str
+    goal: Goal
+    run: str
+    """Nonce of the run: a lock that bears it is its own."""
+    owner: str
+    host: str
+    version: str | None = None
+    percentage: str | None = None
+    steps: tuple[str, ...] = ()
+    to_version: str | None = None
+    retry_rejected: bool = False
+    reason: str | None = None
+    initial_capacity: int = 1
+    surge: bool = True
+    on_inconclusive: t.Literal["pass", "fail"] = "fail"
+    alarms: tuple[str, ...] = ()
+    """Names of the user's own alarms that stop a release."""
+    timing: Timing = dataclasses.field(default_factory=Timing)
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    smoke: Smoke = dataclasses.field(default_factory=Smoke)
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What a run remembers from tick to tick; a new run starts with an empty one."""
+
+    epoch: int | None = None
+    """Epoch of the lock this run holds."""
+    watched_epoch: int | None = None
+    watched_modified: str | None = None
+    watched_since: str | None = None
+    changed: bool = False
+    prepared: bool = False
+    """Whether this run has seen to the smoke queue and the release alarms."""
+    outcome: str | None = None
+    reason: str | None = None
+    back_starts: int = 0
+    """How many refreshes back to stable this run has started."""
+    native_refused: bool = False
+    gate_fed_at: str | None = None
+    alarms_since: str | None = None
+    """Since when this run has been waiting for the release alarms."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lock:
+    """The newest lock there is."""
+
+    epoch: int
+    run: str
+    owner: str
+    host: str
+    modified: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """An instance of the group."""
+
+    instance_id: str
+    lifecycle: str
+    health: str
+    template_version: str | None
+    protected: bool = False
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it serves."""
+        return self.lifecycle == IN_SERVICE
+
+    @property
+    def counts(self) -> bool:
+        """Whether it serves or will: neither on its way out nor set aside by somebody."""
+        return not self.lifecycle.startswith(LEAVING + STANDBY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The Auto Scaling group."""
+
+    name: str
+    arn: str
+    desired: int
+    minimum: int
+    maximum: int
+    template_version: str | None
+    """The version the group has saved."""
+    members: tuple[Member, ...] = ()
+    mixed_policy: t.Mapping[str, t.Any] | None = None
+
+    @property
+    def account_id(self) -> str:
+        """The account, as the group's ARN has it."""
+        return self.arn.split(":")[4]
+
+    @property
+    def region(self) -> str:
+        """The region, as the group's ARN has it."""
+        return self.arn.split(":")[3]
+
+    @property
+    def partition(self) -> str:
+        """The partition, as the group's ARN has it."""
+        return self.arn.split(":")[1]
+
+    def serving(self, template_version: str | None) -> int:
+        """How many instances in service were launched from that version."""
+        return sum(member.in_service and member.template_version == template_version for member in self.members)
+
+    def strangers(self, template_version: str | None) -> int:
+        """How many instances, neither leaving nor in standby, were launched from any other version."""
+        return sum(member.counts and member.template_version != template_version for member in self.members)
+
+    @property
+    def in_service(self) -> int:
+        """How many instances serve."""
+        return sum(member.in_service for member in self.members)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refresh:
+    """The newest instance refresh of the group."""
+
+    refresh_id: str
+    status: str
+    template_version: str | None
+    """The version it replaces towards; None when it names none."""
+    percentage: int
+    reason: str
+    started_at: dt.datetime
+    skip_matching: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether AWS would refuse to start another."""
+        return self.status in LIVE | RETURNING
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What the run wants to be stable, found in the registry or in the history."""
+
+    release: Release
+    template: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    """Launch template data, rendered; empty for a release of the past, whose template version exists."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """Everything that a decision may depend on."""
+
+    now: dt.datetime
+    options: Options
+    context: Context
+    ledger: Ledger
+    group: Group
+    projections: t.Mapping[str, str]
+    lock: Lock | None = None
+    refresh: Refresh | None = None
+    plan: Plan | None = None
+    """Of the open release, or of the one that would be opened."""
+    target: Target | None = None
+    before: Release | None = None
+    """For a rollback with nothing open: the stable release before the target."""
+    refusal: FleetError | None = None
+    """Why the run cannot begin, found while looking for the target."""
+    alarm_states: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    failed_launches: int = 0
+    """Launches abandoned or instances found unhealthy since the release began."""
+    verdict: Verdict | None = None
+    """On the step that waits for one."""
+
+
+class Kind(enum.StrEnum):
+    """The actions."""
+
+    WAIT = "wait"
+    DONE = "done"
+    REFUSE = "refuse"
+    WATCH = "watch"
+    TAKE_LOCK = "take_lock"
+    REPAIR = "repair"
+    BEGIN = "begin"
+    LEAVE = "leave"
+    PREPARE = "prepare"
+    ADOPT_REFRESH = "adopt_refresh"
+    START_REFRESH = "start_refresh"
+    COLD_START = "cold_start"
+    REACH_STEP = "reach_step"
+    PASS_STEP = "pass_step"
+    RETREAT = "retreat"
+    ROLL_BACK_REFRESH = "roll_back_refresh"
+    CANCEL_REFRESH = "cancel_refresh"
+    START_BACK = "start_back"
+    RESET_GROUP = "reset_group"
+    SUCCEED = "succeed"
+    RETURN = "return"
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """The one thing to do now, and the sentence that says so."""
+
+    kind: Kind
+    line: str
+    reason: str = ""
+    failure: FleetError | None = None
+    skip_matching: bool = False
+    step: int = 0

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo from its first line to its last."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import typing as t
+
+from . import sources
+from .account import Account
+from .checks import Check, equal_check
+from .phases import Phases
+from .prompts import request
+from .sheet import Print, contact_sheet
+from .stage import OUT, ROOT, DemoFailed, LocalAws, Playbooks, free_port
+from .summary import Story, summarise, table
+from .traffic import Traffic, wait_for_answers
+
+DEPLOYMENT = "demo"
+WORKER = ROOT / "worker_app"
+FIRST_REQUESTS = 24
+TRAFFIC_REQUESTS = 60
+EVERY_SECONDS = 0.7
+
+
+class Demo:
+    """The acts, each a method, over one account."""
+
+    def __init__(self, aws: LocalAws, phases: Phases) -> None:
+        self.aws = aws
+        self.phases = phases
+        self.story = Story()
+        self.account = Account(aws.endpoint, DEPLOYMENT)
+        self.playbooks = Playbooks(aws.endpoint)
+
+    def play(self) -> dict[str, t.Any]:
+        """Everything, in order; the summary."""
+        self.provision()
+        self.first_release()
+        self.pictures()
+        self.good_release()
+        self.bad_release()
+        self.rollback()
+        self.status()
+        with self.phases.phase("count everything"):
+            return summarise(self.story, self.account, self.aws.timeline(), self.phases)
+
+    def provision(self) -> None:
+        """The infrastructure."""
+        with self.phases.phase("provision"):
+            self.playbooks.run("provision")
+
+    def build(self, version: str, **variables: t.Any) -> None:
+        """One image."""
+        self.playbooks.run("build", version=version, **variables)
+        self.story.versions[version] = self.account.digest(version)
+
+    def first_release(self) -> None:
+        """1.0.0 on a group of five."""
+        with self.phases.phase("build 1.0.0"):
+            self.build("1.0.0")
+        with self.phases.phase("first release, 1.0.0"):
+            self.playbooks.run("deploy", version="1.0.0")
+        self.check("stable after the first release", self.account.parameter("image-version"), "1.0.0")
+
+    def pictures(self) -> None:
+        """Requests by the playbook, and a contact sheet of what came."""
+        requests = [request(number, "first") for number in range(FIRST_REQUESTS)]
+        listed = OUT / "requests.json"
+        listed.write_text(json.dumps(requests), encoding="utf-8")
+        with self.phases.phase(f"{FIRST_REQUESTS} requests and the contact sheet"):
+            self.playbooks.run("submit", requests_file=listed, dest=OUT / "first")
+            self.remember("first", FIRST_REQUESTS)
+            prints = [
+                Print(OUT / "first" / f"{one['id']}-0.png", one["payload"]["prompt"], one["payload"]["seed"])
+                for one in requests
+            ]
+            contact_sheet(prints, OUT / "contact-sheet.png")
+            print(f"contact sheet: {OUT / 'contact-sheet.png'}")
+
+    def good_release(self) -> None:
+        """1.1.0 at 20 %, under traffic."""
+        source = OUT / "src-1.1.0"
+        sources.copy_source(WORKER, source, [sources.version_edit("1.0.0", "1.1.0"), sources.SMALLER_PICTURES])
+        with self.phases.phase("build 1.1.0"):
+            self.build("1.1.0", worker_source=source)
+        with self.phases.phase("deploy 1.1.0 at 20 % under traffic"):
+            sent = self.deploy_under_traffic("1.1.0", "good", fails=False)
+        self.story.checks.append(
+            Check("requests that flowed while 1.1.0 went out", sent >= TRAFFIC_REQUESTS, f"{sent}")
+        )
+        self.check("stable after 1.1.0", self.account.parameter("image-version"), "1.1.0")
+
+    def bad_release(self) -> None:
+        """1.2.0, whose jobs fail, comes back by itself."""
+        source = OUT / "src-1.2.0"
+        edits = [sources.version_edit("1.1.0", "1.2.0"), sources.BROKEN_SAMPLER]
+        sources.copy_source(OUT / "src-1.1.0", source, edits)
+        with self.phases.phase("build 1.2.0"):
+            self.build("1.2.0", worker_source=source)
+        with self.phases.phase("deploy 1.2.0 at 20 %: its jobs fail"):
+            self.deploy_under_traffic("1.2.0", "bad", fails=True)
+        self.check("stable after the failed 1.2.0", self.account.parameter("image-version"), "1.1.0")
+        record = self.account.history()[-1]
+        steps = sorted({verdict["step"] for verdict in record["verdicts"]})
+        self.story.checks.append(Check("1.2.0 was judged at the first step only", len(steps) == 1, f"steps {steps}"))
+        print(f"rolled back by itself: {record['reason']}")
+        print(json.dumps(record["verdicts"], indent=2))
+
+    def deploy_under_traffic(self, version: str, prefix: str, *, fails: bool) -> int:
+        """Deploy while requests flow and wait for their results; how many were sent before it ended."""
+        traffic = Traffic(self.account, prefix, EVERY_SECONDS, TRAFFIC_REQUESTS)
+        try:
+            with traffic:
+                self.playbooks.run("deploy", version=version, percentage=20, fails=fails)
+        finally:
+            self.remember(prefix, len(traffic.sent))
+        wait_for_answers(self.account, traffic.sent)
+        return traffic.sent_while_open
+
+    def rollback(self) -> None:
+        """Back to 1.0.0 by hand; and once more, which has nowhere to go."""
+        with self.phases.phase("roll back from 1.1.0 to 1.0.0"):
+            self.playbooks.run("rollback", reason="the demo goes back")
+        before = self.account.ledger()
+        with self.phases.phase("roll back again: nothing to go back to"):
+            again = self.playbooks.run("rollback")
+        self.check("the second rollback changes nothing", self.account.ledger(), before)
+        said = again.sentence("no", "previous")
+        self.story.checks.append(Check("the second rollback says why", bool(said), said or "no such sentence"))
+
+    def status(self) -> None:
+        """What status.yml shows, and what it must be."""
+        with self.phases.phase("status"):
+            self.playbooks.run("status")
+        ledger = self.account.ledger()
+        rejected = sorted(self.version_of(entry["digest"]) for entry in ledger["rejected"])
+        self.check("stable", ledger["stable"]["version"], "1.0.0")
+        self.check("image-version", self.account.parameter("image-version"), "1.0.0")
+        self.check("previous", ledger["previous"], None)
+        self.check("previous-version", self.account.parameter("previous-version"), "none")
+        self.check("deployment-status", self.account.parameter("deployment-status"), "stable")
+        self.check("rejected", rejected, ["1.1.0", "1.2.0"])
+
+    def version_of(self, digest: str) -> str:
+        """The version that has this digest."""
+        return next((version for version, known in self.story.versions.items() if known == digest), digest)
+
+    def remember(self, prefix: str, count: int) -> None:
+        """These requests were accepted by the queue."""
+        for one in (request(number, prefix) for number in range(count)):
+            self.story.sent.append(one["id"])
+            self.story.digits[one["id"]] = one["context"]["digit"]
+
+    def check(self, name: str, found: t.Any, expected: t.Any) -> None:
+        """Note whether a value is what it should be."""
+        self.story.checks.append(equal_check(name, found, expected))
+
+
+def main() -> int:
+    """Play the demo; the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then too
+    shutil.rmtree(OUT / "first", ignore_errors=True)
+    shutil.rmtree(OUT / "pictures", ignore_errors=True)
+    OUT.mkdir(parents=True, exist_ok=True)
+    phases = Phases()
+    try:
+        with LocalAws(free_port()) as aws:
+            summary = Demo(aws, phases).play()
+    except (DemoFailed, sources.SourceChanged) as error:
+        print(f"\ndemo failed after {phases.total():.0f} s: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{table(summary)}\n\nsummary: {OUT / 'summary.json'}\npictures: {OUT / 'contact-sheet.png'}")
+    return 0 if summary["ok"] else 1

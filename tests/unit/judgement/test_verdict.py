@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import fisher_exact
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import (
     Job,
     Limits,
     fisher_greater,
     judge,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import fisher_exact
 
 LIMITS = Limits(min_jobs=5, min_latency_jobs=3)
 PIXELS = 512 * 512

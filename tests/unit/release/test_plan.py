@@ -6,6 +6,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
     Plan,
@@ -14,8 +17,6 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan impo
     plan_from_dict,
     step_reached,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def plan(size: int, checkpoints: tuple[int, ...], surge: bool = True) -> Plan:

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the worker together from its settings, and runs its threads."""
+from __future__ import annotations
+
+import dataclasses
+import queue
+import signal
+import sys
+import threading
+import typing as t
+
+from api_scheduler import aws, engines, http_server
+from api_scheduler import settings as settings_module
+from api_scheduler.clock import Clock, SystemClock
+from api_scheduler.documents.result import Worker as WorkerNames
+from api_scheduler.drawing import DrawThread
+from api_scheduler.engines.base import Engine
+from api_scheduler.hooks import LifecycleHooks, Watcher
+from api_scheduler.identity import Identity, Metadata, MetadataUnavailable
+from api_scheduler.jobs import Desk, Jobs
+from api_scheduler.leases import Leases
+from api_scheduler.life import Life, State
+from api_scheduler.logs import Log
+from api_scheduler.protection import Protection
+from api_scheduler.queues import Queue
+from api_scheduler.releases import ReleaseStatus
+from api_scheduler.reports import Reporter
+from api_scheduler.settings import Env, Settings
+from api_scheduler.store import Store
+from api_scheduler.worker import Worker
+
+_METADATA_TRIES = 30
+
+
+@dataclasses.dataclass
+class App:
+    """A worker with everything it needs, not started yet."""
+
+    settings: Settings
+    life: Life
+    worker: Worker
+    draw_thread: DrawThread
+    leases: Leases
+    watcher: Watcher
+    protection: Protection
+    reporter: Reporter
+    identity: Identity
+    engine: Engine
+    log: Log
+    port: int = 0
+
+    def run(self) -> int:
+        """Run until drained; the exit status."""
+        server = http_server.serve(self.settings.http_host, self.settings.http_port, self._pages())
+        self.port = server.server_address[1]
+        self.draw_thread.start()
+        stopped = self.life.stopped
+        bodies: dict[str, t.Callable[[], None]] = {
+            "http": server.serve_forever,
+            "leases": lambda: self.leases.run(stopped),
+            "watcher": lambda: self.watcher.run(stopped, self.settings.hook_poll_seconds),
+            "protection": lambda: self.protection.run(stopped),
+            "metrics": lambda: self.reporter.run(stopped),
+        }
+        for name, body in bodies.items():
+            threading.Thread(target=body, name=name, daemon=True).start()
+        self.log.info("started", port=self.port, engine=self.engine.name)
+        try:
+            return self.worker.run()
+        finally:
+            self.reporter.flush()
+            self.protection.wake()
+            self.draw_thread.stop()
+            server.shutdown()
+            server.server_close()
+
+    def _pages(self) -> dict[str, http_server.Page]:
+        return {
+            "/health": lambda: http_server.json_answer(self._healthy(), self._status()),
+            "/ready": lambda: http_server.json_answer(self._ready(), {"state": self.life.state.value}),
+            "/status": lambda: http_server.json_answer(True, self._status()),
+            "/metrics": lambda: (200, "text/plain; version=0.0.4", self.reporter.prometheus()),
+        }
+
+    def _healthy(self) -> bool:
+        # Worked out afresh for every probe: one bad moment must not latch.
+        return self.draw_thread.alive() and self.draw_thread.stalled() < self.settings.hang_seconds
+
+    def _ready(self) -> bool:
+        return self.life.state in (State.READY, State.BUSY) and self._healthy()
+
+    def _status(self) -> dict[str, t.Any]:
+        drain = self.life.drain
+        return {
+            "state": self.life.state.value, "draining": drain.reason if drain else None, "engine": self.engine.name,
+            "instance_id": self.identity.instance_id, "image_version": self.settings.image_version,
+            "release_id": self.settings.release_id, "jobs": self.reporter.jobs,
+            "stalled_seconds": round(self.draw_thread.stalled(), 3), "hang_seconds": self.settings.hang_seconds,
+        }
+
+
+def run(env: Env) -> int:
+    """Run the worker in this process until a signal, a hook or a notice stops it; the exit status."""
+    settings = settings_module.read(env)
+    clock = SystemClock()
+    metadata = Metadata(env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""))
+    try:
+        identity = _identity(metadata, clock)
+    except MetadataUnavailable as error:
+        print(f"api-scheduler: no instance metadata: {error}", file=sys.stderr)
+        return 3
+    app = build(settings, env, identity, metadata, clock)
+    return _run_with_signals(app)
+
+
+def _run_with_signals(app: App) -> int:
+    # A handler may interrupt any line, so it only puts into a queue that is made for that; this thread does the rest.
+    events: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: events.put(signal.Signals(received).name))
+    status: list[int] = []
+
+    def live() -> None:
+        try:
+            status.append(app.run())
+        finally:
+            events.put(None)
+
+    threading.Thread(target=live, name="worker", daemon=True).start()
+    while (name := events.get()) is not None:
+        app.life.start_draining(name, app.settings.drain_seconds)
+    return status[0] if status else 1
+
+
+def _identity(metadata: Metadata, clock: Clock) -> Identity:
+    """The identity; the metadata service may come up later than the worker."""
+    for _ in range(_METADATA_TRIES):
+        try:
+            return metadata.identity()
+        except MetadataUnavailable:
+            clock.wait(threading.Event(), 1.0)
+    return metadata.identity()
+
+
+def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, clock: Clock) -> App:
+    """Put a worker together."""
+    log = Log(clock, {
+        "deployment_id": settings.deployment_id, "release_id": settings.release_id,
+        "image_version": settings.image_version, "instance_id": identity.instance_id})
+    clients = aws.connect(
+        identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", ""))
+    life, engine = Life(clock, log), engines.create(settings, clock)
+    draw_thread = DrawThread(engine, clock)
+    reporter = Reporter(clients.cloudwatch, {
+        "DeploymentId": settings.deployment_id, "ImageVersion": settings.image_version,
+        "ReleaseId": settings.release_id}, settings.metrics_seconds, clock, log)
+    leases = Leases(clients.sqs, settings.visibility_seconds, settings.hang_seconds, draw_thread.stalled, clock, log)
+    hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
+    watcher = Watcher(hooks, metadata, life, draw_thread.stalled, settings.hang_seconds, clock, log)
+    protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
+    names = WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name)
+    jobs = Jobs(Desk(
+        settings, names, clients, Store(clients.s3, settings.bucket),
+        Queue(clients.sqs, settings.dead_letter_queue, clock),
+        ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
+        leases, draw_thread, lambda: engine.native_side, life, reporter, clock, log))
+    worker = Worker(
+        Queue(clients.sqs, settings.task_queue, clock), Queue(clients.sqs, settings.smoke_queue, clock, smoke=True),
+        settings.wait_seconds, settings.visibility_seconds, jobs, draw_thread, life, watcher, protection, clock, log)
+    return App(settings, life, worker, draw_thread, leases, watcher, protection, reporter, identity, engine, log)

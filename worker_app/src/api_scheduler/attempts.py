@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How often a request was tried, and what follows from it: values and decisions, no AWS.
+
+Receives are not attempts. Of each message's receives the recorded hand-backs are taken off; what is left and was not
+recorded as ended is an attempt whose worker was lost.
+"""
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from api_scheduler.documents.result import ErrorType
+
+_MAX_DOUBLINGS = 5
+_MAX_BACKOFF_SECONDS = 900.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One attempt that was recorded. ``error_type`` is None while it has not ended."""
+
+    release_id: str
+    instance_id: str
+    started_at: str
+    error_type: ErrorType | None = None
+    message: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What ``state/<id>.json`` holds. Hand-backs are counted for each message id."""
+
+    attempts: tuple[Attempt, ...] = ()
+    hand_backs: t.Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def document(self) -> dict[str, t.Any]:
+        """As it is written."""
+        return {"schema": 1, "attempts": [dataclasses.asdict(one) for one in self.attempts],
+                "hand_backs": dict(self.hand_backs)}
+
+    def started(self, attempt: Attempt) -> History:
+        """With one more attempt under way."""
+        return dataclasses.replace(self, attempts=(*self.attempts, attempt))
+
+    def ended(self, attempt: Attempt, error_type: ErrorType, message: str) -> History:
+        """With that attempt ended badly, whether or not its start was recorded."""
+        ended = dataclasses.replace(attempt, error_type=error_type, message=message[:500])
+        return dataclasses.replace(self, attempts=(*self._without(attempt), ended))
+
+    def handed_back(self, message_id: str, attempt: Attempt | None) -> History:
+        """With one receive that was no attempt."""
+        hand_backs = {**self.hand_backs, message_id: self.hand_backs.get(message_id, 0) + 1}
+        return History(self._without(attempt) if attempt else self.attempts, hand_backs)
+
+    def _without(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        return tuple(one for one in self.attempts if one != attempt)
+
+
+def read(document: t.Mapping[str, t.Any] | None) -> History:
+    """The history in a document, an empty one for None."""
+    if not document:
+        return History()
+    return History(tuple(Attempt(**one) for one in document["attempts"]), dict(document["hand_backs"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What the decisions depend on besides the history."""
+
+    max_attempts: int
+    backoff_seconds: float
+    release_id: str
+    release_open: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """Go on and draw; ``number`` of this attempt, from 1."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class HandBack:
+    """Let another worker try, after so many seconds."""
+
+    seconds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GiveUp:
+    """Answer with this failure."""
+
+    error_type: ErrorType
+    message: str
+    attempts: int
+
+
+def before_drawing(history: History, message_id: str, receives: int, rules: Rules) -> Draw | HandBack | GiveUp:
+    """What to do with a message that was just received, for the ``receives``-th time."""
+    tried = _tried(history, message_id, receives)
+    if tried < rules.max_attempts:
+        return Draw(tried + 1)
+    if not _two_releases_needed(history, rules):
+        return _give_up(history, tried)
+    if rules.release_id not in _releases(history):
+        return Draw(tried + 1)
+    return HandBack(backoff(rules.backoff_seconds, tried + history.hand_backs.get(message_id, 0)))
+
+
+def after_failure(history: History, number: int, rules: Rules) -> HandBack | GiveUp:
+    """What to do after attempt ``number`` failed; the history has that failure already."""
+    if number >= rules.max_attempts and not _two_releases_needed(history, rules):
+        return _give_up(history, number)
+    here = sum(1 for attempt in history.attempts if attempt.release_id == rules.release_id)
+    return HandBack(backoff(rules.backoff_seconds, here))
+
+
+def backoff(first: float, attempts: int) -> int:
+    """Whole seconds, doubled with each attempt after the first, bounded."""
+    doublings = min(max(attempts, 1) - 1, _MAX_DOUBLINGS)
+    return round(min(_MAX_BACKOFF_SECONDS, first * float(2**doublings)))
+
+
+def _tried(history: History, message_id: str, receives: int) -> int:
+    return max(receives - 1 - history.hand_backs.get(message_id, 0), len(history.attempts))
+
+
+def _releases(history: History) -> set[str]:
+    return {attempt.release_id for attempt in history.attempts}
+
+
+def _two_releases_needed(history: History, rules: Rules) -> bool:
+    # While a release is open, a bad candidate must not be able to burn a request by itself.
+    return rules.release_open and len(_releases(history)) < 2
+
+
+def _give_up(history: History, tried: int) -> GiveUp:
+    last = history.attempts[-1] if history.attempts else None
+    if last is None or last.error_type is None:
+        return GiveUp("worker_lost", f"none of {tried} attempts ended: their workers were lost", tried)
+    return GiveUp(last.error_type, f"{tried} attempts failed, the last one with: {last.message}", tried)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The body of a message: from text that may hold anything to a request, or to one clear refusal."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing as t
+
+TXT2IMG = "/sdapi/v1/txt2img"
+SCHEMA = 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_FIELDS = ("schema", "id", "api", "payload", "context", "ttl_seconds")
+_MAX_DEPTH = 32
+_MAX_TTL = 14 * 24 * 3600
+
+
+class InvalidRequest(Exception):
+    """The request cannot be drawn as written. ``request_id`` and ``context`` are kept where they could be read."""
+
+    def __init__(self, message: str, request_id: str | None = None, context: t.Any = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.context = context
+
+
+@dataclasses.dataclass(frozen=True)
+class Envelope:
+    """A request before its payload is looked at."""
+
+    request_id: str
+    api: str
+    payload: dict[str, t.Any]
+    context: t.Any
+    ttl_seconds: float | None
+
+
+def decode(body: bytes, message_id: str, max_bytes: int) -> Envelope:
+    """The envelope in a message's body. Raises InvalidRequest."""
+    if len(body) > max_bytes:
+        raise InvalidRequest(f"body: {len(body)} bytes are more than the {max_bytes} allowed")
+    document = _object(_json(body))
+    request_id = _request_id(document, message_id)
+    context = document.get("context")
+    try:
+        return _envelope(document, request_id, context)
+    except InvalidRequest as error:
+        raise InvalidRequest(str(error), request_id, context) from None
+
+
+def _json(body: bytes) -> t.Any:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"body: not UTF-8 (byte {error.start})") from None
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+        # A lone surrogate is valid JSON and no text: it could not be written to the result.
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except InvalidRequest:
+        raise
+    except RecursionError:
+        raise InvalidRequest("body: nested too deeply") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("body: holds a lone surrogate, which is no text") from None
+    except ValueError as error:
+        raise InvalidRequest(f"body: not JSON ({error})") from None
+    return document
+
+
+def _refuse_constant(name: str) -> t.NoReturn:
+    raise InvalidRequest(f"body: {name} is not JSON")
+
+
+def _object(document: t.Any) -> dict[str, t.Any]:
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"body: must be a JSON object, not {type(document).__name__}")
+    return document
+
+
+def _request_id(document: dict[str, t.Any], message_id: str) -> str:
+    given = document.get("id")
+    if given is None:
+        return message_id
+    if not isinstance(given, str) or not _ID.match(given):
+        context = document.get("context")
+        usable = context if _depth_ok(context) else None
+        raise InvalidRequest(f"id: {_shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$", None, usable)
+    return given
+
+
+def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> Envelope:
+    for name in document:
+        if name not in _FIELDS:
+            raise InvalidRequest(f"{_shown(name)}: unknown field; known are {', '.join(_FIELDS)}")
+    if document.get("schema", SCHEMA) != SCHEMA or isinstance(document.get("schema"), (bool, float)):
+        raise InvalidRequest(f"schema: {_shown(document['schema'])} is not supported, write {SCHEMA} or leave it out")
+    if document.get("api") != TXT2IMG:
+        raise InvalidRequest(f"api: {_shown(document.get('api'))} is not supported, write {TXT2IMG!r}")
+    payload = document.get("payload")
+    if not isinstance(payload, dict):
+        raise InvalidRequest(f"payload: must be a JSON object, not {type(payload).__name__}")
+    if not _depth_ok(document):
+        raise InvalidRequest(f"body: nested more than {_MAX_DEPTH} deep")
+    return Envelope(request_id, TXT2IMG, payload, context, _ttl(document.get("ttl_seconds")))
+
+
+def _ttl(value: t.Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_TTL:
+        raise InvalidRequest(f"ttl_seconds: {_shown(value)} is not a number above 0 and at most {_MAX_TTL}")
+    return float(value)
+
+
+def _depth_ok(document: t.Any) -> bool:
+    level = [document]
+    for _depth in range(_MAX_DEPTH):
+        below: list[t.Any] = []
+        for item in level:
+            below.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _shown(value: t.Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

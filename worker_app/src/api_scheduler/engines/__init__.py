@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What draws: one engine is chosen by name."""
+from __future__ import annotations
+
+from api_scheduler.clock import Clock
+from api_scheduler.engines.base import Engine
+from api_scheduler.settings import Settings
+
+
+def create(settings: Settings, clock: Clock) -> Engine:
+    """The engine that SD_ENGINE names. torch is imported only by the engine that needs it."""
+    if settings.engine == "noop":
+        from api_scheduler.engines.noop import NoopEngine
+
+        return NoopEngine(settings.noop_ms, clock)
+    from api_scheduler.engines.diffusers_engine import DiffusersEngine
+
+    return DiffusersEngine(settings.model, settings.torch_threads)

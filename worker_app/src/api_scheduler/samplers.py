@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The samplers of the AUTOMATIC1111 API, and the diffusers scheduler that each one is."""
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+DEFAULT = "Euler"
+_KARRAS, _EXPONENTIAL, _BETA, _TRAILING = "Karras", "Exponential", "Beta", "SGM Uniform"
+_SCHEDULES: dict[str, dict[str, t.Any]] = {
+    "Automatic": {},
+    "Uniform": {},
+    _KARRAS: {"use_karras_sigmas": True},
+    _EXPONENTIAL: {"use_exponential_sigmas": True},
+    _BETA: {"use_beta_sigmas": True},
+    _TRAILING: {"timestep_spacing": "trailing"},
+}
+_SIGMAS = (_KARRAS, _EXPONENTIAL, _BETA, _TRAILING)
+
+
+class UnknownSampler(Exception):
+    """There is no such sampler or schedule, or the two do not go together; the message names the field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """A sampler with its schedule: the diffusers class and what to set in its configuration."""
+
+    name: str
+    schedule: str
+    scheduler_class: str
+    options: t.Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    scheduler_class: str
+    options: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    schedules: tuple[str, ...] = (_TRAILING,)
+
+
+_KINDS: dict[str, _Kind] = {
+    "Euler": _Kind("EulerDiscreteScheduler", schedules=_SIGMAS),
+    "Euler a": _Kind("EulerAncestralDiscreteScheduler"),
+    "Heun": _Kind("HeunDiscreteScheduler", schedules=_SIGMAS),
+    "LMS": _Kind("LMSDiscreteScheduler", schedules=_SIGMAS),
+    "DPM2": _Kind("KDPM2DiscreteScheduler", schedules=_SIGMAS),
+    "DPM2 a": _Kind("KDPM2AncestralDiscreteScheduler", schedules=_SIGMAS),
+    "DPM++ 2M": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}, _SIGMAS),
+    "DPM++ 2M SDE": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, _SIGMAS),
+    "DPM++ SDE": _Kind("DPMSolverSinglestepScheduler", {}, (_KARRAS, _EXPONENTIAL, _BETA)),
+    "DDIM": _Kind("DDIMScheduler"),
+    "DDPM": _Kind("DDPMScheduler"),
+    "PLMS": _Kind("PNDMScheduler", {"skip_prk_steps": True}),
+    "UniPC": _Kind("UniPCMultistepScheduler", {}, _SIGMAS),
+    "LCM": _Kind("LCMScheduler"),
+}
+_BY_LOWER = {name.lower(): name for name in _KINDS}
+_SCHEDULE_BY_LOWER = {**{name.lower().replace(" ", "_"): name for name in _SCHEDULES}, "normal": "Uniform"}
+
+
+def names() -> tuple[str, ...]:
+    """Every sampler."""
+    return tuple(_KINDS)
+
+
+def schedules(name: str) -> tuple[str, ...]:
+    """The schedules that go with a sampler."""
+    return ("Automatic", "Uniform", *_KINDS[name].schedules)
+
+
+def find(name: str, schedule: str | None) -> Sampler:
+    """The sampler of that name, also of the older form "DPM++ 2M Karras". Raises UnknownSampler."""
+    base, suffix = _split(name)
+    if base is None:
+        raise UnknownSampler(f"sampler_name: {name[:60]!r} is not supported, use one of {', '.join(_KINDS)}")
+    wanted = _schedule(schedule)
+    if wanted == "Automatic" and suffix:
+        wanted = suffix
+    if wanted not in schedules(base):
+        raise UnknownSampler(f"scheduler: {wanted!r} does not go with {base}, use one of {', '.join(schedules(base))}")
+    kind = _KINDS[base]
+    return Sampler(base, wanted, kind.scheduler_class, {**kind.options, **_SCHEDULES[wanted]})
+
+
+def _split(name: str) -> tuple[str | None, str | None]:
+    lower = " ".join(name.lower().split())
+    if lower in _BY_LOWER:
+        return _BY_LOWER[lower], None
+    for suffix in (_KARRAS, _EXPONENTIAL):
+        if lower.endswith(" " + suffix.lower()):
+            return _BY_LOWER.get(lower[: -len(suffix) - 1]), suffix
+    return None, None
+
+
+def _schedule(schedule: str | None) -> str:
+    if not schedule:
+        return "Automatic"
+    found = _SCHEDULE_BY_LOWER.get(schedule.lower().strip().replace(" ", "_"))
+    if found is None:
+        raise UnknownSampler(f"scheduler: {schedule[:60]!r} is not supported, use one of {', '.join(_SCHEDULES)}")
+    return found

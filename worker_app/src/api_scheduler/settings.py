@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's configuration: environment variables, read once into one frozen value."""
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+Env = t.Mapping[str, str]
+
+
+class InvalidSetting(Exception):
+    """A variable is missing or wrong; the message names it, its value and the next step."""
+
+    def __init__(self, name: str, value: str | None, need: str) -> None:
+        shown = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{name} {shown}: {need}. Set it in /etc/sd-inference/worker.env and start the worker again.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a request may ask for at most."""
+
+    body_bytes: int = 1024 * 1024
+    prompt_characters: int = 4000
+    steps: int = 150
+    images: int = 16
+    side: int = 2048
+    pixels: int = 2048 * 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that the worker is told from outside. Seconds are floats; 0 port means any."""
+
+    deployment_id: str
+    image: str
+    image_version: str
+    release_id: str
+    group: str
+    task_queue: str
+    smoke_queue: str
+    dead_letter_queue: str
+    bucket: str
+    results_topic_arn: str
+    status_parameter: str
+    engine: str
+    model: str
+    http_host: str
+    http_port: int
+    visibility_seconds: int
+    wait_seconds: int
+    status_seconds: float
+    metrics_seconds: float
+    max_attempts: int
+    backoff_seconds: float
+    hook_poll_seconds: float
+    hang_seconds: float
+    drain_seconds: float
+    noop_ms: float
+    torch_threads: int
+    limits: Limits
+
+
+def read(env: Env) -> Settings:
+    """The settings in these variables. Raises InvalidSetting."""
+    deployment_id = _required(env, "SD_DEPLOYMENT_ID")
+    engine = _choice(env, "SD_ENGINE", ("diffusers", "noop"))
+    return Settings(
+        deployment_id=deployment_id,
+        image=env.get("SD_IMAGE", ""),
+        image_version=_required(env, "SD_IMAGE_VERSION"),
+        release_id=_required(env, "SD_RELEASE_ID"),
+        group=env.get("SD_GROUP", ""),
+        task_queue=_required(env, "SD_TASK_QUEUE"),
+        smoke_queue=env.get("SD_SMOKE_QUEUE", ""),
+        dead_letter_queue=_required(env, "SD_DEAD_LETTER_QUEUE"),
+        bucket=_required(env, "SD_BUCKET"),
+        results_topic_arn=env.get("SD_RESULTS_TOPIC_ARN", ""),
+        status_parameter=env.get("SD_STATUS_PARAMETER") or f"/sd-inference/{deployment_id}/deployment-status",
+        engine=engine,
+        model=_required(env, "SD_MODEL") if engine == "diffusers" else env.get("SD_MODEL", ""),
+        http_host=env.get("SD_HTTP_HOST") or "0.0.0.0",
+        torch_threads=_integer(env, "SD_TORCH_THREADS", os.cpu_count() or 1, 1, 256),
+        limits=_limits(env),
+        **_tuning(env),
+    )
+
+
+def _tuning(env: Env) -> dict[str, t.Any]:
+    return {
+        "http_port": _integer(env, "SD_HTTP_PORT", 8080, 0, 65535),
+        "visibility_seconds": _integer(env, "SD_VISIBILITY_SECONDS", 60, 3, 43200),
+        "wait_seconds": _integer(env, "SD_WAIT_SECONDS", 20, 0, 20),
+        "status_seconds": _number(env, "SD_STATUS_SECONDS", 30, 0, 30),
+        "metrics_seconds": _number(env, "SD_METRICS_SECONDS", 60, 0.1, 3600),
+        "max_attempts": _integer(env, "SD_MAX_ATTEMPTS", 3, 1, 40),
+        "backoff_seconds": _number(env, "SD_BACKOFF_SECONDS", 10, 0, 900),
+        "hook_poll_seconds": _number(env, "SD_HOOK_POLL_SECONDS", 5, 0.05, 60),
+        "hang_seconds": _number(env, "SD_HANG_SECONDS", 120, 0.1, 3600),
+        "drain_seconds": _number(env, "SD_DRAIN_SECONDS", 110, 0, 7200),
+        "noop_ms": _number(env, "SD_NOOP_MS", 0, 0, 3_600_000),
+    }
+
+
+def _limits(env: Env) -> Limits:
+    default = Limits()
+    return Limits(
+        body_bytes=_integer(env, "SD_MAX_BODY_BYTES", default.body_bytes, 1024, 1024 * 1024),
+        prompt_characters=_integer(env, "SD_MAX_PROMPT_CHARACTERS", default.prompt_characters, 1, 1_000_000),
+        steps=_integer(env, "SD_MAX_STEPS", default.steps, 1, 1000),
+        images=_integer(env, "SD_MAX_IMAGES", default.images, 1, 1000),
+        side=_integer(env, "SD_MAX_SIDE", default.side, 64, 16384),
+        pixels=_integer(env, "SD_MAX_PIXELS", default.pixels, 4096, 16384 * 16384),
+    )
+
+
+def _required(env: Env, name: str) -> str:
+    value = env.get(name)
+    if not value:
+        raise InvalidSetting(name, value, "the worker cannot start without it")
+    return value
+
+
+def _choice(env: Env, name: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name)
+    if value not in allowed:
+        raise InvalidSetting(name, value, f"it must be one of {', '.join(allowed)}")
+    return value
+
+
+def _integer(env: Env, name: str, default: int, low: int, high: int) -> int:
+    raw = env.get(name) or str(default)
+    try:
+        value = int(raw)
+    except ValueError:
+        raise InvalidSetting(name, raw, f"it must be a whole number from {low} to {high}") from None
+    if not low <= value <= high:
+        raise InvalidSetting(name, raw, f"it must be a whole number from {low} to {high}")
+    return value
+
+
+def _number(env: Env, name: str, default: float, low: float, high: float) -> float:
+    raw = env.get(name) or str(default)
+    try:
+        value = float(raw)
+    except ValueError:
+        raise InvalidSetting(name, raw, f"it must be a number from {low} to {high}") from None
+    if not low <= value <= high:
+        raise InvalidSetting(name, raw, f"it must be a number from {low} to {high}")
+    return value

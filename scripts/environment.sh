@@ -41,8 +41,9 @@ ensure_venv_module() {
   local python=$1 package
   "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
   package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
-  [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null \
-    || die "$python has no venv module. Install it ('apt-get install $package') and run this again."
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    die "$python has no venv module. Install it ('apt-get install $package') and run this again."
+  fi
   say "installing $package (this Python has no venv module)"
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"; } </dev/null
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy --strict: the collection and local_aws in the controller's environment, the worker in its own.
-set -uo pipefail
+set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=0
 MYPYPATH=build/collections .venv/controller/bin/mypy -p ansible_collections.diffusion.fleet.plugins || failed=1

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The gates of a certified collection, without Galaxy, GitHub or a container engine. They run on a copy of the checkout
+# under build/tree/ (ansible-test follows symlinks to the real path and would not find a collection there).
+# Usage: scripts/lint.sh [ansible-lint|sanity|docs|changelog|shellcheck]…   (all by default)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+
+readonly TREE=$root/build/tree
+readonly COLLECTION=$TREE/ansible_collections/diffusion/fleet
+readonly ANSIBLE_TEST_PIP=24.2 # the version that ansible-test of ansible-core 2.19 installs
+
+# A home of its own: nothing of the user's settings is read, and no copy of the collection is left in ~/.ansible.
+export HOME=$root/build/home ANSIBLE_HOME=$root/build/home/.ansible
+export PATH=$root/.venv/controller/bin:$PATH LC_ALL=C.UTF-8 PIP_DISABLE_PIP_VERSION_CHECK=1
+unset ANSIBLE_CONFIG PYTHONPATH
+python_version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+copy_tree() {
+  rm -rf "$COLLECTION"
+  mkdir -p "$COLLECTION" "$HOME"
+  git ls-files -z --cached --others --exclude-standard \
+    | while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done \
+    | xargs -0 cp --parents --no-dereference --target-directory "$COLLECTION"
+}
+
+# The collections that this one builds on come with the pip package `ansible`. Only these: the documentation of every
+# collection that is there gets read.
+link_dependencies() {
+  local bundle name
+  bundle=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections
+  for name in amazon/aws awx/awx community/aws community/docker community/library_inventory_filtering_v1; do
+    mkdir -p "$TREE/ansible_collections/${name%/*}"
+    ln -sfn "$bundle/$name" "$TREE/ansible_collections/$name"
+  done
+}
+
+provide_pip() {
+  local cache=$HOME/.ansible/test/cache
+  mkdir -p "$cache"
+  cp scripts/get_pip.py "$cache/get_pip_${ANSIBLE_TEST_PIP//./_}.py"
+  compgen -G "$cache/pip-$ANSIBLE_TEST_PIP-*.whl" >/dev/null \
+    || python -m pip download --quiet --no-deps --dest "$cache" "pip==$ANSIBLE_TEST_PIP"
+}
+
+in_collection() { (cd "$COLLECTION" && ANSIBLE_COLLECTIONS_PATH=$TREE "$@"); }
+
+sanity() {
+  provide_pip
+  (cd "$COLLECTION" && ansible-test sanity --local --python "$python_version" --color no)
+}
+
+documentation() {
+  in_collection antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all \
+    --disallow-unknown-collection-refs .
+}
+
+shell_files() {
+  git ls-files -z --cached --others --exclude-standard \
+    | xargs -0 grep -lE --max-count=1 '^#!.*\b(ba)?sh\b' | grep -vE '\.(j2|md|py|yml)$'
+}
+
+run_phase() {
+  case "$1" in
+    ansible-lint) in_collection ansible-lint --offline --profile production --strict ;;
+    sanity) sanity ;;
+    docs) documentation ;;
+    changelog) in_collection antsibull-changelog lint ;;
+    shellcheck) shell_files | xargs shellcheck --external-sources ;;
+    *)
+      echo "unknown gate '$1'" >&2
+      return 2
+      ;;
+  esac
+}
+
+# Every gate runs, so that one run shows all that is wrong.
+if [ "${1:-}" = --phase ]; then
+  run_phase "$2"
+else
+  copy_tree
+  link_dependencies
+  failed=()
+  for phase in "${@:-ansible-lint sanity docs changelog shellcheck}"; do
+    for name in $phase; do
+      scripts/timed "$name" scripts/lint.sh --phase "$name" || failed+=("$name")
+    done
+  done
+  [ "${#failed[@]}" -eq 0 ] || {
+    echo "error: failed: ${failed[*]}" >&2
+    exit 1
+  }
+fi

@@ -87,13 +87,25 @@ def capacities(history: t.Iterable[Entry], samples: t.Sequence[Sample]) -> list[
     """Floor and lowest capacity of each release of the history."""
     return [
         Capacity(
-            int(release["sequence"]),
-            str(release["version"]),
-            (release.get("plan") or {}).get("floor"),
-            lowest(samples, moment(release["started_at"]), moment(release["finished_at"])),
+            int(release["sequence"]), str(release["version"]), floor_of(release, samples), _lowest(release, samples)
         )
         for release in history
     ]
+
+
+def floor_of(release: Entry, samples: t.Sequence[Sample]) -> int | None:
+    """What the release promised to keep in service; None where nothing tells."""
+    if release.get("from") is None:
+        return 0  # the first release of an empty group: there was nothing to keep
+    if release["kind"] == "rollback":
+        start = moment(release["started_at"])
+        return lowest(samples, start, start)  # it has no plan of its own: nothing of what serves may be lost
+    return (release.get("plan") or {}).get("floor")
+
+
+def _lowest(release: Entry, samples: t.Sequence[Sample]) -> int:
+    end = moment(release["finished_at"]) if release.get("finished_at") else dt.datetime.max.replace(tzinfo=dt.UTC)
+    return lowest(samples, moment(release["started_at"]), end)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,10 +71,9 @@ class PlaybookRun:
     status: int
     output: str
 
-    def sentence(self, *words: str) -> str:
-        """The first line that holds all the words; empty when there is none."""
-        lines = (line.strip(" -\"'") for line in self.output.splitlines())
-        return next((line for line in lines if all(word.lower() in line.lower() for word in words)), "")
+    def says(self, words: str) -> bool:
+        """Whether it said so, whatever the line breaks."""
+        return " ".join(words.split()) in " ".join(self.output.split())
 
 
 class Playbooks:

@@ -13,8 +13,6 @@ from .checks import Check
 from .phases import Phases
 from .stage import OUT
 
-LIMIT_SECONDS = 360
-
 
 @dataclasses.dataclass
 class Story:
@@ -63,8 +61,7 @@ def drop_smoke(
     results: t.Mapping[str, dict[str, t.Any]], jobs: t.Sequence[dict[str, t.Any]]
 ) -> tuple[dict[str, dict[str, t.Any]], list[dict[str, t.Any]]]:
     """Results and jobs without those of smoke requests, which a release sends itself."""
-    smoke = {job["request_id"] for job in jobs if job.get("smoke")}
-    kept = {name: result for name, result in results.items() if name not in smoke}
+    kept = {name: one for name, one in results.items() if one.get("context") != {"smoke": True}}
     return kept, [job for job in jobs if not job.get("smoke")]
 
 

@@ -25,8 +25,9 @@ def entry(second: float, instance: str, lifecycle: str, version: str = "1.0.0", 
 
 
 def release(start: float, end: float, floor: int | None) -> dict[str, t.Any]:
+    times = {"started_at": at(start), "finished_at": at(end)}
     plan = None if floor is None else {"floor": floor}
-    return {"sequence": 1, "version": "1.1.0", "plan": plan, "started_at": at(start), "finished_at": at(end)}
+    return {"sequence": 1, "version": "1.1.0", "kind": "deploy", "from": {"version": "1.0.0"}, "plan": plan, **times}
 
 
 REPLACEMENT = [
@@ -81,6 +82,25 @@ def test_a_dip_of_a_moment_is_seen() -> None:
     dip = [entry(6, "b", "Standby"), entry(6.1, "b", "InService")]
     (capacity,) = checks.capacities([release(5, 9, 2)], checks.in_service([*REPLACEMENT[:2], *dip]))
     assert (capacity.lowest, capacity.ok) == (1, False)
+
+
+def test_a_first_release_has_nothing_to_keep() -> None:
+    first = {**release(-5, 20, 5), "from": None}
+    assert [(one.floor, one.ok) for one in checks.capacities([first], checks.in_service(REPLACEMENT))] == [(0, True)]
+
+
+@pytest.mark.parametrize(("lost", "ok"), [(["c"], True), (["a", "b"], False)])
+def test_a_rollback_keeps_what_served_when_it_began(lost: list[str], ok: bool) -> None:
+    back = {**release(5, 30, None), "kind": "rollback"}
+    leaving = [entry(14, instance, "Terminating") for instance in lost]
+    (capacity,) = checks.capacities([back], checks.in_service([*REPLACEMENT[:4], *leaving]))
+    assert (capacity.floor, capacity.ok) == (2, ok)
+
+
+def test_a_release_that_is_still_open_is_counted_to_the_end() -> None:
+    running = {**release(5, 9, 2), "finished_at": None}
+    timeline = [*REPLACEMENT, entry(500, "b", "Terminating")]
+    assert [one.ok for one in checks.capacities([running], checks.in_service(timeline))] == [False]
 
 
 def test_nothing_in_service_before_the_first_instance() -> None:

@@ -79,11 +79,9 @@ def test_pictures_are_held_to_the_classifier() -> None:
 
 
 def test_smoke_requests_are_left_out() -> None:
-    jobs = [
-        {"request_id": "s", "outcome": "succeeded", "smoke": True},
-        {"request_id": "a", "outcome": "succeeded", "smoke": False},
-    ]
-    assert summary.drop_smoke({"s": {}, "a": {}}, jobs) == ({"a": {}}, jobs[1:])
+    jobs = [{"request_id": "s", "smoke": True}, {"request_id": "a", "smoke": False}]
+    results = {"s": {"context": {"smoke": True}}, "a": {"context": {"digit": 3}}}
+    assert summary.drop_smoke(results, jobs) == ({"a": results["a"]}, jobs[1:])
 
 
 def test_the_table_shows_what_failed() -> None:
@@ -99,10 +97,10 @@ def test_the_table_shows_what_failed() -> None:
     assert "drawn twice" in text
 
 
-def test_a_sentence_is_found_by_its_words() -> None:
-    run = stage.PlaybookRun("rollback", 0, 'TASK [x]\n  msg: nothing to do\n  - "There is NO previous release."\n')
-    assert run.sentence("no", "previous") == "There is NO previous release."
-    assert run.sentence("missing") == ""
+def test_what_a_playbook_says_is_found_across_lines() -> None:
+    run = stage.PlaybookRun("rollback", 0, "msg: there is nothing\n      to roll back to\n")
+    assert run.says("there is nothing to roll back to")
+    assert not run.says("nothing was changed")
 
 
 def test_a_playbook_sees_nothing_of_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:

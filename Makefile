@@ -55,7 +55,7 @@ demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and t
 lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
 	@scripts/lint.sh
 
-build: env ## Build the collection tarball under build/dist/
+build: env ## Build the collection tarball into build/dist
 	@scripts/timed build $(BIN)/ansible-galaxy collection build --force --output-path build/dist .
 
 clean: ## Remove what these targets made, except the environments

@@ -5,6 +5,7 @@
 Beside the errors of every call, these raise ``Conflict`` when a refresh is under way and a start was asked for, and
 ``NotFound`` when a cancel or a rollback finds none active; ``details["code"]`` keeps the code of AWS.
 """
+
 from __future__ import annotations
 
 import functools
@@ -88,3 +89,12 @@ def cancel_refresh(client: t.Any, group: str, wait_for_transitioning: bool = Tru
 def rollback_refresh(client: t.Any, group: str) -> str:
     """Roll the active refresh back; its id. Raises NotFound when none is active, Conflict when it cannot go back."""
     return str(client.rollback_instance_refresh(AutoScalingGroupName=group)["InstanceRefreshId"])
+
+
+@aws_call("read the Auto Scaling group")
+def describe_group(client: t.Any, group: str) -> dict[str, t.Any]:
+    """The group as AWS answers it. Raises NotFound when there is none of that name."""
+    found = client.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+    if not found:
+        raise NotFound(f"There is no Auto Scaling group {group!r}. Check the name and the region.", group=group)
+    return dict(found[0])

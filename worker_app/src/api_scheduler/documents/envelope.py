@@ -92,7 +92,7 @@ def _request_id(document: dict[str, t.Any], message_id: str) -> str:
 def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> Envelope:
     for name in document:
         if name not in _FIELDS:
-            raise InvalidRequest(f"{_shown(name)}: unknown field; known are {', '.join(_FIELDS)}")
+            raise InvalidRequest(f"{name[:80]}: unknown field; known are {', '.join(_FIELDS)}")
     if document.get("schema", SCHEMA) != SCHEMA or isinstance(document.get("schema"), (bool, float)):
         raise InvalidRequest(f"schema: {_shown(document['schema'])} is not supported, write {SCHEMA} or leave it out")
     if document.get("api") != TXT2IMG:

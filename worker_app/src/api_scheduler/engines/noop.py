@@ -29,9 +29,10 @@ class NoopEngine:
         """Nothing to load."""
 
     def warm_up(self, progress: Progress) -> Picture:
-        """One picture, by the same way as every other."""
-        sampler = samplers.find(samplers.DEFAULT, None)
-        return self.draw([Drawing("warm-up", "", (0,), 1, 64, 64, 7.0, sampler, 1, 1)], progress)[0][0]
+        """One picture, at once: the set time is a job's."""
+        progress()
+        side, sampler = self.native_side, samplers.find(samplers.DEFAULT, None)
+        return _quarters(Drawing("warm-up", "", (0,), 1, side, side, 7.0, sampler, 1, 1), 0)
 
     def draw(self, jobs: t.Sequence[Drawing], progress: Progress) -> list[list[Picture]]:
         """Wait for the set time, then colour the pictures."""

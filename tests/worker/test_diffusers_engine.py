@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real engine on a tiny model with random weights."""
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api_scheduler import samplers
+from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.engines.base import InvalidOutput
+from api_scheduler.engines.diffusers_engine import DiffusersEngine, ModelUnusable
+from tests.worker import tiny_model
+from tests.worker.harness import Deployment, StartWorker
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers warn about each other's versions
+
+
+def drawing(sampler: samplers.Sampler | None = None, seeds: tuple[int, ...] = (1,), **more: t.Any) -> Drawing:
+    return Drawing(**{
+        "prompt": "a red three", "negative_prompt": "", "seeds": seeds, "steps": 3, "width": 32, "height": 32,
+        "cfg_scale": 4.0, "sampler": sampler or samplers.find("Euler", None), "batch_size": 1, "n_iter": 1, **more})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.write(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def engine(model: Path) -> DiffusersEngine:
+    engine = DiffusersEngine(str(model), 1)
+    engine.load()
+    return engine
+
+
+def nothing() -> None:
+    """No one watches the progress."""
+
+
+def test_the_model_tells_its_own_size(engine: DiffusersEngine) -> None:
+    assert engine.native_side == tiny_model.SIDE
+    assert engine.warm_up(nothing).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("name", samplers.names())
+def test_every_sampler_draws_with_every_schedule_of_its_own(engine: DiffusersEngine, name: str) -> None:
+    for schedule in samplers.schedules(name):
+        [[picture]] = engine.draw([drawing(samplers.find(name, schedule))], nothing)
+        assert picture.shape == (32, 32, 3)
+        assert picture.dtype == np.uint8
+
+
+def test_a_seed_draws_the_same_picture_whatever_was_drawn_before_and_beside_it(engine: DiffusersEngine) -> None:
+    [[alone]] = engine.draw([drawing(seeds=(5,))], nothing)
+    engine.draw([drawing(samplers.find("DPM++ 2M Karras", None), seeds=(9,))], nothing)
+    [[again]] = engine.draw([drawing(seeds=(5,))], nothing)
+    [[_, beside]] = engine.draw([drawing(seeds=(4, 5), batch_size=2)], nothing)
+    assert np.array_equal(alone, again)
+    assert np.abs(alone.astype(int) - beside.astype(int)).max() <= 1
+
+
+def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None:
+    pictures = [engine.draw([job], nothing)[0][0].tobytes() for job in (
+        drawing(), drawing(seeds=(2,)), drawing(prompt="a blue nine"), drawing(negative_prompt="ugly"),
+        drawing(cfg_scale=9.0), drawing(steps=4))]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_every_step_is_progress(engine: DiffusersEngine) -> None:
+    steps: list[None] = []
+    engine.draw([drawing(steps=6)], lambda: steps.append(None))
+    assert len(steps) >= 6
+
+
+def test_sizes_are_drawn_as_asked(engine: DiffusersEngine) -> None:
+    assert engine.draw([drawing(width=64, height=40)], nothing)[0][0].shape == (40, 64, 3)
+
+
+def test_a_picture_that_is_not_finite_is_an_invalid_output(tmp_path: Path) -> None:
+    engine = DiffusersEngine(str(tiny_model.write(tmp_path, broken=True)), 1)
+    engine.load()
+    with pytest.raises(InvalidOutput, match="not finite"):
+        engine.draw([drawing()], nothing)
+
+
+def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match=str(tmp_path)):
+        DiffusersEngine(str(tmp_path), 1).load()
+
+
+def test_a_request_is_drawn_by_the_model_through_the_queue(
+    deployment: Deployment, start: StartWorker, model: Path,
+) -> None:
+    worker = start({"SD_ENGINE": "diffusers", "SD_MODEL": str(model)}).until_ready()
+    deployment.send({"id": "real", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "three", "steps": 2, "seed": 3}})
+    result = deployment.wait("real")
+    assert result["status"] == "succeeded", result
+    assert result["worker"]["engine"] == "diffusers"
+    assert result["images"][0]["width"] == tiny_model.SIDE
+    assert worker.terminate() == 0
+
+
+def test_a_model_that_draws_nothing_never_becomes_ready(
+    deployment: Deployment, start: StartWorker, tmp_path: Path,
+) -> None:
+    worker = start({"SD_ENGINE": "diffusers", "SD_MODEL": str(tiny_model.write(tmp_path, broken=True))})
+    assert worker.process.wait(90) == 1
+    assert "ready" not in worker.states()
+    assert "not finite" in worker.said("cannot draw")[0]["error"]

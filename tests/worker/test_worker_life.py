@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attempts, leases, drains and crashes, with worker processes that fail as a bad version would."""
+from __future__ import annotations
+
+import json
+import shutil
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.worker.harness import SOURCE, Deployment, StartWorker, until
+
+BUGS = '''
+
+_draw = NoopEngine.draw
+
+
+def _with_bugs(self, jobs, progress):
+    for job in jobs:
+        if job.prompt == "raise":
+            raise RuntimeError("the new code is wrong")
+        if job.prompt == "crash":
+            import os
+            os._exit(139)
+        if job.prompt == "memory":
+            from api_scheduler.engines.base import OutOfMemory
+            raise OutOfMemory("the card is full")
+        if job.prompt == "hang":
+            self._never.wait()
+    return _draw(self, jobs, progress)
+
+
+NoopEngine.draw = _with_bugs
+'''
+
+
+@pytest.fixture
+def bad_version(tmp_path: Path) -> Path:
+    """The worker's code with bugs that certain prompts meet."""
+    source = tmp_path / "src"
+    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    with (source / "api_scheduler/engines/noop.py").open("a") as engine:
+        engine.write(BUGS)
+    return source
+
+
+def request(request_id: str, prompt: str = "a red three") -> dict[str, t.Any]:
+    return {"id": request_id, "api": "/sdapi/v1/txt2img", "payload": {"prompt": prompt, "steps": 10, "seed": 1}}
+
+
+def state(deployment: Deployment, request_id: str) -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", json.loads(deployment.read(f"state/{request_id}.json")))
+
+
+@pytest.mark.parametrize(("prompt", "error_type"), [("raise", "transient"), ("memory", "out_of_memory")])
+def test_a_request_that_always_fails_is_answered_after_its_attempts(
+    deployment: Deployment, start: StartWorker, bad_version: Path, prompt: str, error_type: str,
+) -> None:
+    worker = start(source=bad_version)
+    deployment.send(request("poison", prompt))
+    result = deployment.wait("poison")
+    assert (result["status"], result["error"]["type"], result["attempts"]) == ("failed", error_type, 3)
+    outcomes = [(line["outcome"], line["error_type"], line["attempt"]) for line in worker.jobs(3)]
+    assert outcomes == [("handed_back", error_type, 1), ("handed_back", error_type, 2), ("failed", error_type, 3)]
+    [dead] = until(lambda: deployment.take(deployment.dead))
+    assert json.loads(dead["Body"]) == request("poison", prompt)
+    assert dead["MessageAttributes"]["reason"]["StringValue"] == error_type
+    assert json.loads(deployment.read("results/poison/request.json")) == request("poison", prompt)
+    until(lambda: deployment.left() == 0)
+
+
+def test_a_request_whose_workers_die_is_answered_as_worker_lost(
+    deployment: Deployment, start: StartWorker, bad_version: Path,
+) -> None:
+    deployment.send(request("killer", "crash"))
+    for _ in range(3):
+        assert start({"SD_VISIBILITY_SECONDS": "3"}, bad_version).process.wait(60) == 139
+    worker = start({"SD_VISIBILITY_SECONDS": "3"}, bad_version)
+    result = deployment.wait("killer")
+    assert (result["status"], result["error"]["type"], result["attempts"]) == ("failed", "worker_lost", 3)
+    assert worker.jobs(1)[0]["error_type"] == "worker_lost"
+    assert until(lambda: deployment.take(deployment.dead))
+
+
+def test_while_a_release_is_open_one_bad_release_cannot_burn_a_request(
+    deployment: Deployment, start: StartWorker, bad_version: Path,
+) -> None:
+    deployment.set_status("in-progress")
+    bad = start({"SD_MAX_ATTEMPTS": "2"}, bad_version)
+    deployment.send(request("saved", "raise"))
+    bad.jobs(2)
+    bad.said("handed back undrawn")
+    assert deployment.result("saved") is None
+    assert {line["outcome"] for line in bad.events("job")} == {"handed_back"}
+    bad.terminate()
+    start({"SD_RELEASE_ID": "release2", "SD_MAX_ATTEMPTS": "2"})
+    result = deployment.wait("saved")
+    assert (result["status"], result["worker"]["release_id"]) == ("succeeded", "release2")
+    assert deployment.left(deployment.dead) == 0
+
+
+def test_a_request_that_fails_on_two_releases_is_answered(
+    deployment: Deployment, start: StartWorker, bad_version: Path,
+) -> None:
+    deployment.set_status("in-progress")
+    first = start({"SD_MAX_ATTEMPTS": "2"}, bad_version)
+    deployment.send(request("poison", "raise"))
+    first.jobs(2)
+    first.terminate()
+    start({"SD_RELEASE_ID": "release2", "SD_MAX_ATTEMPTS": "2"}, bad_version)
+    assert deployment.wait("poison")["error"]["type"] == "transient"
+    assert {one["release_id"] for one in state(deployment, "poison")["attempts"]} == {"release1", "release2"}
+
+
+def test_sigterm_lets_the_job_in_hand_finish(deployment: Deployment, start: StartWorker) -> None:
+    worker = start({"SD_NOOP_MS": "2000"}).until_ready()
+    deployment.send(request("running"))
+    until(lambda: "busy" in worker.states())
+    deployment.send(request("waiting"))
+    assert worker.terminate() == 0
+    assert deployment.wait("running", 1)["status"] == "succeeded"
+    assert deployment.result("waiting") is None
+    assert deployment.left() == 1
+
+
+def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
+    deployment: Deployment, start: StartWorker,
+) -> None:
+    worker = start({"SD_NOOP_MS": "60000", "SD_DRAIN_SECONDS": "0.5"}).until_ready()
+    deployment.send(request("long"))
+    until(lambda: "busy" in worker.states())
+    assert worker.terminate() == 0
+    start()
+    result = deployment.wait("long", 10)
+    assert (result["status"], result["attempts"]) == ("succeeded", 1)
+    assert worker.events("job") == []
+
+
+def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deployment, start: StartWorker) -> None:
+    workers = [start({"SD_NOOP_MS": "8000", "SD_VISIBILITY_SECONDS": "3"}) for _ in range(2)]
+    deployment.send(request("slow"))
+    assert deployment.wait("slow")["attempts"] == 1
+    until(lambda: deployment.left() == 0)
+    assert sum(len(worker.events("job")) for worker in workers) == 1
+
+
+def test_a_hung_drawing_fails_health_and_another_worker_takes_the_job(
+    deployment: Deployment, start: StartWorker, bad_version: Path,
+) -> None:
+    hung = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
+    assert hung.get("/health")[0] == 200
+    deployment.send(request("stuck", "hang"))
+    until(lambda: hung.get("/health")[0] == 503)
+    start()
+    assert deployment.wait("stuck")["status"] == "succeeded"
+
+
+def test_a_spot_notice_drains(start: StartWorker) -> None:
+    worker = start().until_ready()
+    worker.imds.items["spot/instance-action"] = '{"action": "terminate", "time": "2099-01-01T00:00:00Z"}'
+    assert worker.process.wait(30) == 0
+    assert worker.events("state")[-1]["reason"] == "spot"
+
+
+def test_a_missing_setting_is_named(start: StartWorker) -> None:
+    worker = start({"SD_BUCKET": ""})
+    assert worker.process.wait(30) == 2
+    until(lambda: b"SD_BUCKET" in worker.errors)

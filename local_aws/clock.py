@@ -25,7 +25,8 @@ class VirtualClock:
     """A clock that stands still until it is advanced; also sleeps by advancing, for code that waits."""
 
     def __init__(self, start: dt.datetime | None = None) -> None:
-        self._now = start or dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+        # From the present on: CloudWatch Logs refuses events that are weeks old, and moto asks the machine's clock.
+        self._now = start or dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
 
     def now(self) -> dt.datetime:
         """The virtual time, aware, in UTC."""

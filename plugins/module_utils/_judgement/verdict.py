@@ -131,13 +131,21 @@ def judge(candidate: t.Sequence[Job], stable: t.Sequence[Job], limits: Limits, *
     failure_p = fisher_greater(ours.failed, ours.jobs, theirs.failed, theirs.jobs)
     refused_p = fisher_greater(ours.refused, ours.jobs, theirs.refused, theirs.jobs)
     ratio = _latency_ratio(ours, theirs, limits)
-    outcome, sentence = _decide(ours, failure_p, refused_p, ratio, limits, ours.jobs if fresh is None else fresh)
+    counted = ours.jobs if fresh is None else fresh
+    outcome, sentence = _decide(ours, failure_p, refused_p, ratio, limits, counted, compared=theirs.jobs > 0)
     numbers = _numbers(ours, theirs, ratio)
     return Verdict(outcome, f"{sentence} ({numbers})", ours, theirs, failure_p, refused_p, ratio)
 
 
 def _decide(
-    ours: Summary, failure_p: float, refused_p: float, ratio: float | None, limits: Limits, fresh: int
+    ours: Summary,
+    failure_p: float,
+    refused_p: float,
+    ratio: float | None,
+    limits: Limits,
+    fresh: int,
+    *,
+    compared: bool,
 ) -> tuple[t.Literal["pass", "fail", "inconclusive"], str]:
     if ours.failed >= limits.min_failures and ours.failed > limits.max_failure_share * ours.jobs:
         return "fail", f"{ours.failed} of {ours.jobs} jobs failed, more than {limits.max_failure_share:.0%}"
@@ -149,7 +157,7 @@ def _decide(
         return "fail", f"drawing takes {ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g}"
     if fresh < limits.min_jobs:
         return "inconclusive", f"{fresh} of the {limits.min_jobs} jobs needed"
-    return "pass", "not worse than stable"
+    return "pass", "not worse than stable" if compared else "within the absolute limits"
 
 
 def _latency_ratio(ours: Summary, theirs: Summary, limits: Limits) -> float | None:

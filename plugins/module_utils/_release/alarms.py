@@ -12,7 +12,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 NAMESPACE = "SDInference"
 GATE_METRIC = "ReleaseGate"
-FAILURES_METRIC = "JobsFailed"
+FAILURES_METRIC = "JobsHandedBack"
+"""While a release is open, the worker hands failed jobs back; requests that are invalid do not count here."""
 FAILURES_PERIOD = 60
 FAILURES_THRESHOLD = 20
 """Failed jobs of the candidate in a minute that stop a release even between two looks."""

@@ -142,8 +142,8 @@ def _verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> V
     reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
     ours = read_jobs(logs, names.log_group, candidate.release_id, since)
     theirs = _stable_jobs(logs, names, seen, since)
-    fresh = sum(finished >= reached for finished, _ in ours)
-    return judge([job for _, job in ours], theirs, seen.options.limits, fresh=fresh)
+    fresh = sum(finished >= reached for finished, _unused in ours)
+    return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
 
 
 def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[t.Any]:
@@ -151,4 +151,4 @@ def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetim
     if stable is None or stable.release_id == candidate.release_id:
         return []
     lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
-    return [job for _, job in read_jobs(logs, names.log_group, stable.release_id, lookback)]
+    return [job for _unused, job in read_jobs(logs, names.log_group, stable.release_id, lookback)]

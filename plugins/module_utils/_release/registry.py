@@ -24,7 +24,7 @@ def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, st
         return tagged
     found = [pair for pair in tagged if pair[0] == version]
     if not found:
-        known = ", ".join(tag for tag, _ in tagged[:10]) or "none"
+        known = ", ".join(tag for tag, _unused in tagged[:10]) or "none"
         raise InvalidInput(
             f"version={version} is not in repository {names.group} (pushed: {known}). "
             f"Run build.yml -e version={version} first, or choose one of these."

@@ -48,7 +48,7 @@ def rollback_target(
     if to_version is None:
         target = ledger.previous
     else:
-        target = next((release for _, release in others if release.version == to_version), None)
+        target = next((release for _unused, release in others if release.version == to_version), None)
         if target is None:
             raise InvalidInput(_not_offered(to_version, ledger, others))
     return target, _before(target, others)
@@ -69,7 +69,7 @@ def _before(target: Release | None, past: t.Sequence[tuple[int, Release]]) -> Re
 def _not_offered(to_version: str, ledger: Ledger, others: t.Sequence[tuple[int, Release]]) -> str:
     if ledger.stable is not None and ledger.stable.version == to_version:
         return f"to_version={to_version} is stable already; nothing was changed."
-    offered = ", ".join(dict.fromkeys(release.version for _, release in others)) or "none"
+    offered = ", ".join(dict.fromkeys(release.version for _unused, release in others)) or "none"
     return f"to_version={to_version} was never stable here, or was rejected since; offered: {offered}."
 
 

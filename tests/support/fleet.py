@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small fleet on virtual time: what provision.yml makes, in boto3 calls, with simulated workers that finish jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, parse_ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import ARGUMENT_SPEC, run_release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+
+from local_aws.harness import Harness
+from local_aws.runner.simulated import SimulatedRunner
+
+ACCOUNT = "123456789012"
+HOOKS = (
+    ("launch", "autoscaling:EC2_INSTANCE_LAUNCHING", 900, "ABANDON"),
+    ("terminate", "autoscaling:EC2_INSTANCE_TERMINATING", 300, "CONTINUE"),
+)
+TIMING = {
+    "poll": 5,
+    "lock_renew": 15,
+    "lock_expiry": 60,
+    "window": 20,
+    "inconclusive_limit": 60,
+    "gate_period": 10,
+    "gate_periods": 2,
+    "alarms_ok": 120,
+    "replacement": 30,
+    "lookback": 600,
+}
+
+
+@dataclasses.dataclass
+class Traffic:
+    """How the simulated workers' jobs end."""
+
+    jobs_per_second: float = 0.25
+    """Of one instance."""
+    failing: set[str] = dataclasses.field(default_factory=set)
+    """Versions whose jobs fail."""
+    slow: set[str] = dataclasses.field(default_factory=set)
+    """Versions that take three times as long."""
+
+
+class Fleet:
+    """A provisioned deployment in a harness."""
+
+    def __init__(self, harness: Harness, size: int, deployment_id: str = "demo") -> None:
+        self.harness = harness
+        self.names = Names(deployment_id)
+        self.size = size
+        self.traffic = Traffic()
+        self._sequence: dict[str, int] = {}
+        self._known: dict[str, dict[str, str]] = {}
+        self._owed: dict[str, float] = {}
+        self._runs = 0
+        self._provision()
+
+    # ------------------------------------------------------------ as AWS and as a clock for the code under test
+
+    def client(self, service: str) -> t.Any:
+        """A boto3 client of the harness."""
+        return self.harness.client(service)
+
+    def now(self) -> dt.datetime:
+        """Virtual time."""
+        return self.harness.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let virtual time pass, with jobs finishing meanwhile."""
+        for _unused in range(max(round(seconds), 1)):
+            self.harness.advance(1)
+            self._work(1)
+
+    # ------------------------------------------------------------ what users do
+
+    def build(self, version: str) -> str:
+        """Push an image; its digest."""
+        config = self._upload(json.dumps({"version": version}).encode())
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {**config, "mediaType": "application/vnd.oci.image.config.v1+json"},
+            "layers": [],
+        }
+        text = json.dumps(manifest)
+        self.client("ecr").put_image(
+            repositoryName=self.names.group,
+            imageManifest=text,
+            imageManifestMediaType=manifest["mediaType"],
+            imageTag=version,
+        )
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def _upload(self, blob: bytes) -> dict[str, t.Any]:
+        ecr, where = self.client("ecr"), {"repositoryName": self.names.group}
+        digest = "sha256:" + hashlib.sha256(blob).hexdigest()
+        upload = ecr.initiate_layer_upload(**where)["uploadId"]
+        ecr.upload_layer_part(
+            **where, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob
+        )
+        ecr.complete_layer_upload(**where, uploadId=upload, layerDigests=[digest])
+        return {"digest": digest, "size": len(blob)}
+
+    def params(self, **given: t.Any) -> dict[str, t.Any]:
+        """Options of the release module with the defaults of its argument spec."""
+        self._runs += 1
+        defaults = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
+        own = {
+            "deployment_id": self.names.deployment_id,
+            "run": f"run-{self._runs}",
+            "owner": "tester",
+            "initial_capacity": self.size,
+            "timing": TIMING,
+            "limits": {"min_jobs": 5},
+            "hold": 0.0,
+        }
+        return {**defaults, **own, **given}
+
+    def release(self, limit: int = 400, **given: t.Any) -> dict[str, t.Any]:
+        """Run the release module's use case to the end, as the action plugin does."""
+        return self.follow(self.params(**given), limit)
+
+    def follow(self, params: dict[str, t.Any], limit: int = 400) -> dict[str, t.Any]:
+        """Call it until it is done."""
+        lines: list[str] = []
+        for _unused in range(limit):
+            result = run_release(self, params, check_mode=False, clock=self)
+            lines += [line for line in result["lines"] if line not in lines[-1:]]
+            if result["done"]:
+                return {**result, "lines": lines}
+            params = {**params, "context": result["context"]}
+            self.sleep(TIMING["poll"])
+        raise TimeoutError("\n".join(lines[-10:]))
+
+    def start(self, until: t.Callable[[str], bool], limit: int = 400, **given: t.Any) -> list[str]:
+        """Run until a line satisfies ``until``, then die."""
+        params, lines = self.params(**given), []
+        for _unused in range(limit):
+            result = run_release(self, params, check_mode=False, clock=self)
+            lines += result["lines"]
+            if any(until(line) for line in result["lines"]):
+                return lines
+            params = {**params, "context": result["context"]}
+            self.sleep(TIMING["poll"])
+        raise TimeoutError("\n".join(lines[-10:]))
+
+    # ------------------------------------------------------------ what is there
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        found = self.client("ssm").get_parameters(Names=[self.names.ledger])["Parameters"]
+        return parse_ledger(found[0]["Value"]) if found else Ledger()
+
+    def parameter(self, name: str) -> str:
+        """A plain parameter."""
+        return str(self.client("ssm").get_parameter(Name=f"{self.names.root}/{name}")["Parameter"]["Value"])
+
+    def locks(self) -> list[str]:
+        """Names of the locks that exist."""
+        path = self.names.lock_path
+        return [row["Name"] for row in self.client("ssm").get_parameters_by_path(Path=path)["Parameters"]]
+
+    def group(self) -> dict[str, t.Any]:
+        """The group as AWS describes it."""
+        groups = self.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.names.group])
+        return dict(groups["AutoScalingGroups"][0])
+
+    def versions(self) -> list[str]:
+        """Image versions of the instances in service, sorted."""
+        serving = [row["InstanceId"] for row in self.group()["Instances"] if row["LifecycleState"] == "InService"]
+        return sorted(self._tags(instance)["ImageVersion"] for instance in serving)
+
+    # ------------------------------------------------------------ inside
+
+    def _provision(self) -> None:
+        names = self.names
+        self.client("s3").create_bucket(Bucket=names.bucket(ACCOUNT))
+        self.client("ecr").create_repository(repositoryName=names.group)
+        self.client("logs").create_log_group(logGroupName=names.log_group)
+        self.client("sqs").create_queue(QueueName=f"sd-task-queue-{names.deployment_id}")
+        self.client("sns").create_topic(Name=f"sd-releases-{names.deployment_id}")
+        data = {"ImageId": self._ami(), "InstanceType": "g4dn.xlarge"}
+        self.client("ec2").create_launch_template(LaunchTemplateName=names.group, LaunchTemplateData=data)
+        self._parameters(data)
+        self._group()
+
+    def _ami(self) -> str:
+        name = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+        return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+    def _parameters(self, data: dict[str, t.Any]) -> None:
+        host = {"schema": 1, "launch_template_data": data, "worker_env": {"SD_ENGINE": "noop"}}
+        values = {"host": json.dumps(host), "image-version": "none", "previous-version": "none"}
+        for name, value in {**values, "deployment-status": "stable"}.items():
+            self.client("ssm").put_parameter(Name=f"{self.names.root}/{name}", Value=value, Type="String")
+
+    def _group(self) -> None:
+        subnet = self.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+        autoscaling = self.client("autoscaling")
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=self.names.group,
+            LaunchTemplate={"LaunchTemplateName": self.names.group, "Version": "1"},
+            MinSize=0,
+            MaxSize=max(self.size * 2, 2),
+            DesiredCapacity=0,
+            VPCZoneIdentifier=subnet,
+            HealthCheckGracePeriod=0,
+            DefaultInstanceWarmup=0,
+        )
+        for name, transition, seconds, default in HOOKS:
+            autoscaling.put_lifecycle_hook(
+                AutoScalingGroupName=self.names.group,
+                LifecycleHookName=name,
+                LifecycleTransition=transition,
+                HeartbeatTimeout=seconds,
+                DefaultResult=default,
+            )
+
+    def _tags(self, instance_id: str) -> dict[str, str]:
+        filters = [{"Name": "resource-id", "Values": [instance_id]}]
+        return {row["Key"]: row["Value"] for row in self.client("ec2").describe_tags(Filters=filters)["Tags"]}
+
+    def _work(self, seconds: float) -> None:
+        """Every instance in service finishes its share of jobs."""
+        serving = [row["InstanceId"] for row in self.group()["Instances"] if row["LifecycleState"] == "InService"]
+        events = [event for instance in serving for event in self._jobs_of(instance, seconds)]
+        if events:
+            self._log(events)
+
+    def _jobs_of(self, instance_id: str, seconds: float) -> list[dict[str, t.Any]]:
+        owed = self._owed.get(instance_id, 0.0) + self.traffic.jobs_per_second * seconds
+        self._owed[instance_id] = owed % 1
+        tags = self._release_of(instance_id) if owed >= 1 else {}
+        return [self._line(instance_id, tags) for _unused in range(int(owed)) if "ReleaseId" in tags]
+
+    def _release_of(self, instance_id: str) -> dict[str, str]:
+        if instance_id not in self._known:
+            self._known[instance_id] = self._tags(instance_id)
+        return self._known[instance_id]
+
+    def _line(self, instance_id: str, tags: dict[str, str]) -> dict[str, t.Any]:
+        self._sequence[instance_id] = self._sequence.get(instance_id, 0) + 1
+        version = tags["ImageVersion"]
+        failed = version in self.traffic.failing
+        line = {
+            "event": "job",
+            "release_id": tags["ReleaseId"],
+            "image_version": version,
+            "instance_id": instance_id,
+            "outcome": "handed_back" if failed else "succeeded",
+            "error_type": "transient" if failed else None,
+            "draw_ms": 3000.0 if version in self.traffic.slow else 1000.0,
+            "steps": 20,
+            "pixels": 512 * 512,
+            "smoke": False,
+            "sequence": self._sequence[instance_id],
+        }
+        return {"timestamp": int(self.now().timestamp() * 1000), "message": json.dumps(line)}
+
+    def _log(self, events: list[dict[str, t.Any]]) -> None:
+        logs, stream = self.client("logs"), "simulated"
+        try:
+            logs.put_log_events(logGroupName=self.names.log_group, logStreamName=stream, logEvents=events)
+        except logs.exceptions.ResourceNotFoundException:
+            logs.create_log_stream(logGroupName=self.names.log_group, logStreamName=stream)
+            logs.put_log_events(logGroupName=self.names.log_group, logStreamName=stream, logEvents=events)
+
+
+def make_harness() -> Harness:
+    """A harness whose instances boot in 5 virtual seconds."""
+    return Harness(runner=SimulatedRunner(boot_seconds=5, drain_seconds=1))

@@ -34,7 +34,7 @@ def error_response(environ: dict[str, t.Any], service: str, code: str, message: 
     spelling.setup_class(BackendRequest(environ), use_raw_body=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # moto warns of codes that are common to all services, thus in no model
-        _, headers, text = spelling.serialized(ActionResult(AwsError(code, message)))
+        _unused, headers, text = spelling.serialized(ActionResult(AwsError(code, message)))
     headers.pop("status", None)
     return Response(text, status=status, headers=headers)
 

@@ -54,7 +54,7 @@ class Front:
         if fault is None:
             return self._dispatch(call, environ, start_response)
         if fault.kind == "lost_reply":
-            list(self._dispatch(call, environ, lambda *_: None))
+            list(self._dispatch(call, environ, lambda *_unused: None))
             raise hang_up(environ, f"fault: the reply of {call.operation} is lost")
         if fault.kind == "timeout":
             self.stopping.wait(fault.seconds)

@@ -24,7 +24,7 @@ _tokens_lock = threading.Lock()
 
 def answer(world: World, request: Request) -> Response:
     """Answer one request of an instance."""
-    instance_id, _, path = request.path[len("/imds/"):].partition("/latest/")
+    instance_id, _unused, path = request.path[len("/imds/"):].partition("/latest/")
     with world.lock:
         instance = find_instance(instance_id)
         if instance is None:
@@ -59,7 +59,7 @@ def _token(world: World, instance_id: str, request: Request) -> Response:
     token = secrets.token_urlsafe(40)
     now = world.clock.now()
     with _tokens_lock:
-        for old in [key for key, (_, until) in _tokens.items() if until <= now]:
+        for old in [key for key, (_unused, until) in _tokens.items() if until <= now]:
             del _tokens[old]
         _tokens[token] = (instance_id, now + dt.timedelta(seconds=int(seconds)))
     return Response(token, headers={"X-aws-ec2-metadata-token-ttl-seconds": seconds})

@@ -80,7 +80,7 @@ class Server:
     def __enter__(self) -> Server:
         return self if self._threads[0].is_alive() else self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.stop()
 
 

@@ -25,7 +25,7 @@ def _blobs(repository: str) -> t.Mapping[str, bytes]:
 
 def answer(request: Request) -> Response:
     """Serve ``/_local-ecr/<repository>/blobs/<digest>``."""
-    repository, _, digest = request.path[len(PREFIX):].partition("/blobs/")
+    repository, _unused, digest = request.path[len(PREFIX):].partition("/blobs/")
     blob = find(repository, digest)
     if blob is None:
         return Response(f"no blob {digest} in {repository}", status=404)

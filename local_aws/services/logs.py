@@ -30,7 +30,7 @@ def filter_log_events(
         if in_window(event, start_time, end_time) and position(event) > after and matches(event.message)
     )
     size = int(limit or _PAGE)
-    page = [{**event.to_filter_dict(), "logStreamName": name} for _, name, event in found[:size]]
+    page = [{**event.to_filter_dict(), "logStreamName": name} for _unused, name, event in found[:size]]
     token = "{}:{}".format(*found[size - 1][0]) if len(found) > size else None
     return page, token, [{"logStreamName": stream.log_stream_name, "searchedCompletely": True} for stream in streams]
 

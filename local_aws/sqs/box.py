@@ -67,7 +67,7 @@ class Box:
     def _settle(self, now: Milliseconds) -> None:
         """Show what is due. A heap entry counts only while it says what its message says."""
         while self._later and self._later[0][0] <= now:
-            due, _, message = heapq.heappop(self._later)
+            due, _unused, message = heapq.heappop(self._later)
             if message.state in ("delayed", "in_flight") and message.due == due:
                 self._show(message)
 

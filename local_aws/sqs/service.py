@@ -195,7 +195,7 @@ def _listener(response: t.Any) -> t.Callable[[], bool]:
         """A worker killed in its long poll must not be given a message that nobody would return."""
         if connection is None:
             return True
-        readable, _, _ = select.select([connection], [], [], 0)
+        readable, _unused, _unused = select.select([connection], [], [], 0)
         return not readable or bool(connection.recv(1, socket.MSG_PEEK))
 
     return listening

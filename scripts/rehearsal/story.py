@@ -161,7 +161,7 @@ class Demo:
 
 def main() -> int:
     """Play the demo; the exit status."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped then too
+    signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(143))  # so that the server is stopped then too
     shutil.rmtree(OUT / "first", ignore_errors=True)
     shutil.rmtree(OUT / "pictures", ignore_errors=True)
     OUT.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def test_a_seed_draws_the_same_picture_whatever_was_drawn_before_and_beside_it(e
     [[alone]] = engine.draw([drawing(seeds=(5,))], nothing)
     engine.draw([drawing(samplers.find("DPM++ 2M Karras", None), seeds=(9,))], nothing)
     [[again]] = engine.draw([drawing(seeds=(5,))], nothing)
-    [[_, beside]] = engine.draw([drawing(seeds=(4, 5), batch_size=2)], nothing)
+    [[_unused, beside]] = engine.draw([drawing(seeds=(4, 5), batch_size=2)], nothing)
     assert np.array_equal(alone, again)
     assert np.abs(alone.astype(int) - beside.astype(int)).max() <= 1
 

@@ -74,7 +74,7 @@ def test_a_request_whose_workers_die_is_answered_as_worker_lost(
     deployment: Deployment, start: StartWorker, bad_version: Path,
 ) -> None:
     deployment.send(request("killer", "crash"))
-    for _ in range(3):
+    for _unused in range(3):
         assert start({"SD_VISIBILITY_SECONDS": "3"}, bad_version).process.wait(60) == 139
     worker = start({"SD_VISIBILITY_SECONDS": "3"}, bad_version)
     result = deployment.wait("killer")
@@ -138,7 +138,7 @@ def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
 
 
 def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deployment, start: StartWorker) -> None:
-    workers = [start({"SD_NOOP_MS": "8000", "SD_VISIBILITY_SECONDS": "3"}) for _ in range(2)]
+    workers = [start({"SD_NOOP_MS": "8000", "SD_VISIBILITY_SECONDS": "3"}) for _unused in range(2)]
     deployment.send(request("slow"))
     assert deployment.wait("slow")["attempts"] == 1
     until(lambda: deployment.left() == 0)

@@ -92,7 +92,7 @@ def describe(subject: Subject, rng: random.Random) -> Caption:
 
 def describe_nothing(rng: random.Random) -> Caption:
     """A caption without a subject: what guidance moves away from. Half of them are empty."""
-    text = ", ".join(_filler(rng) for _ in range(rng.randint(1, 5))) if rng.random() < 0.5 else ""
+    text = ", ".join(_filler(rng) for _unused in range(rng.randint(1, 5))) if rng.random() < 0.5 else ""
     return Caption(text, None, None, None)
 
 
@@ -116,7 +116,7 @@ def _garnish(text: str, rng: random.Random) -> str:
 
 
 def _fillers(rng: random.Random) -> Iterator[str]:
-    return (_filler(rng) for _ in range(rng.choice((0, 0, 1, 2))))
+    return (_filler(rng) for _unused in range(rng.choice((0, 0, 1, 2))))
 
 
 def _filler(rng: random.Random) -> str:

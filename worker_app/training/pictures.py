@@ -37,7 +37,7 @@ class Studio:
 
     def draw(self, count: int) -> Drawn:
         """That many pictures of random digits in random colours."""
-        chosen = [self.rng.randrange(len(self._digits)) for _ in range(count)]
+        chosen = [self.rng.randrange(len(self._digits)) for _unused in range(count)]
         subjects = [random_subject(self.rng, int(self._digits[index])) for index in chosen]
         pictures = [paint(self._ink[index], subject) for index, subject in zip(chosen, subjects, strict=True)]
         return Drawn(torch.from_numpy(np.stack(pictures)), subjects)

@@ -89,3 +89,14 @@ def test_packages_of_the_plugins_are_empty() -> None:
 
 def test_there_are_no_sanity_ignores() -> None:
     assert not tracked("tests/sanity/ignore*")
+
+
+def underscores(path: str) -> t.Iterator[int]:
+    """Lines that use the bare name ``_``, which ansible-test's pylint refuses: it was once gettext's."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if (isinstance(node, ast.Name) and node.id == "_") or (isinstance(node, ast.arg) and node.arg == "_"):
+            yield node.lineno
+
+
+def test_what_is_not_used_is_not_named_by_a_bare_underscore() -> None:
+    assert not [f"{path}:{line}: say _unused" for path in tracked("*.py") for line in underscores(path)]

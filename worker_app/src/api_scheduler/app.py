@@ -134,7 +134,7 @@ def _run_with_signals(app: App) -> int:
 
 def _identity(metadata: Metadata, clock: Clock) -> Identity:
     """The identity; the metadata service may come up later than the worker."""
-    for _ in range(_METADATA_TRIES):
+    for _unused in range(_METADATA_TRIES):
         try:
             return metadata.identity()
         except MetadataUnavailable:

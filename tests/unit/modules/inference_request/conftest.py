@@ -84,7 +84,7 @@ class WorkingClock:
         """Let the time pass."""
         self.time += dt.timedelta(seconds=seconds)
         self.backlog.extend(self.fleet.queued())
-        for body in [self.backlog.pop(0) for _ in range(min(int(seconds), len(self.backlog)))]:
+        for body in [self.backlog.pop(0) for _unused in range(min(int(seconds), len(self.backlog)))]:
             self.fleet.finish(body["id"], body["raw"], self.fleet.statuses.get(body["id"], "succeeded"))
 
 

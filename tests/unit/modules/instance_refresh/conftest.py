@@ -97,7 +97,7 @@ def provision(harness: Harness) -> None:
     image = harness.client("ssm").get_parameter(Name=AMI)["Parameter"]["Value"]
     data = {"ImageId": image, "InstanceType": "g4dn.xlarge"}
     ec2.create_launch_template(LaunchTemplateName=GROUP, LaunchTemplateData=data)
-    for _ in range(2):
+    for _unused in range(2):
         ec2.create_launch_template_version(LaunchTemplateName=GROUP, LaunchTemplateData=data)
     autoscaling.create_auto_scaling_group(
         AutoScalingGroupName=GROUP,

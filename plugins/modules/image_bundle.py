@@ -48,15 +48,14 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - diffusion.fleet._attributes
+  - diffusion.fleet._attributes.actiongroup_fleet
 attributes:
   check_mode:
-    description: Can run in check mode and predict the result without changing anything.
     support: full
   diff_mode:
-    description: Returns what has changed, or would change, when diff mode is on.
     support: full
   idempotent:
-    description: A second run with the same options changes nothing.
     support: full
 seealso:
   - module: diffusion.fleet.inference_request

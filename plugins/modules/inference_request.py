@@ -83,17 +83,16 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - diffusion.fleet._attributes
+  - diffusion.fleet._attributes.actiongroup_fleet
 attributes:
   check_mode:
-    description: Can run in check mode and predict the result without changing anything.
     support: partial
     details:
       - Predicts which requests are sent. Results that the workers have yet to draw cannot be known.
   diff_mode:
-    description: Returns what has changed, or would change, when diff mode is on.
     support: none
   idempotent:
-    description: A second run with the same options changes nothing.
     support: full
 notes:
   - Reading a result that does not exist needs the permission to list the bucket; without it S3 answers that access is denied.

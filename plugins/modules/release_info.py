@@ -30,7 +30,8 @@ attributes:
   idempotent:
     support: full
 extends_documentation_fragment:
-  - diffusion.fleet.attributes
+  - diffusion.fleet._attributes
+  - diffusion.fleet._attributes.actiongroup_fleet
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3

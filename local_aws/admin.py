@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What AWS has not: health, timeline, faults, killed instances, Spot notices and a reset, under ``/_local/``."""
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which service and operation a request is for, from its signature and its envelope."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -12,10 +13,16 @@ from local_aws.errors import BODY, SERVICES
 
 _SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/")
 _S3_VERBS = {
-    ("GET", True): "GetObject", ("PUT", True): "PutObject", ("DELETE", True): "DeleteObject",
-    ("HEAD", True): "HeadObject", ("POST", True): "CreateMultipartUpload",
-    ("GET", False): "ListObjectsV2", ("PUT", False): "CreateBucket", ("DELETE", False): "DeleteBucket",
-    ("HEAD", False): "HeadBucket", ("POST", False): "DeleteObjects",
+    ("GET", True): "GetObject",
+    ("PUT", True): "PutObject",
+    ("DELETE", True): "DeleteObject",
+    ("HEAD", True): "HeadObject",
+    ("POST", True): "CreateMultipartUpload",
+    ("GET", False): "ListObjectsV2",
+    ("PUT", False): "CreateBucket",
+    ("DELETE", False): "DeleteBucket",
+    ("HEAD", False): "HeadBucket",
+    ("POST", False): "DeleteObjects",
 }
 
 

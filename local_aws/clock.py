@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one clock of local_aws: the machine's in a server, a virtual one in harnesses."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -18,7 +19,7 @@ class SystemClock:
 
     def now(self) -> dt.datetime:
         """The wall clock, aware, in UTC."""
-        return dt.datetime.now(dt.timezone.utc)
+        return dt.datetime.now(dt.UTC)
 
 
 class VirtualClock:
@@ -26,7 +27,7 @@ class VirtualClock:
 
     def __init__(self, start: dt.datetime | None = None) -> None:
         # From the present on: CloudWatch Logs refuses events that are weeks old, and moto asks the machine's clock.
-        self._now = start or dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+        self._now = start or dt.datetime.now(dt.UTC).replace(microsecond=0)
 
     def now(self) -> dt.datetime:
         """The virtual time, aware, in UTC."""

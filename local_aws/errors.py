@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of AWS in the spelling of each service's own protocol."""
+
 from __future__ import annotations
 
 import io

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that a test or a rehearsal asks for: what AWS sometimes does, on demand."""
+
 from __future__ import annotations
 
 import dataclasses
 import threading
 import typing as t
 
-Kind = t.Literal["throttle", "denied", "error500", "timeout", "lost_reply", "insufficient_capacity", "failed_boot",
-                 "metric_delay"]
+Kind = t.Literal[
+    "throttle", "denied", "error500", "timeout", "lost_reply", "insufficient_capacity", "failed_boot", "metric_delay"
+]
 CALL_KINDS: tuple[Kind, ...] = ("throttle", "denied", "error500", "timeout", "lost_reply")
 KINDS: tuple[Kind, ...] = t.get_args(Kind)
 
@@ -67,7 +69,11 @@ class Faults:
         self.replace([])
 
     def take(
-        self, kinds: t.Collection[Kind], service: str = "*", operation: str = "*", text: str = "",
+        self,
+        kinds: t.Collection[Kind],
+        service: str = "*",
+        operation: str = "*",
+        text: str = "",
         attributes: t.Mapping[str, t.Any] | None = None,
     ) -> Fault | None:
         """Use up one occurrence of the first fault that applies."""

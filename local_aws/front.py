@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The door: every request comes in here, meets the faults in force, and goes to moto, metadata or administration."""
+
 from __future__ import annotations
 
 import contextlib
@@ -73,7 +74,9 @@ class Front:
             raise
         except Exception:
             LOG.exception("%s.%s failed: %s", call.service, call.operation, call.body[:2000])
-            reply = error_response(environ, call.service, "InternalFailure", "local_aws failed; see its server.log", 500)
+            reply = error_response(
+                environ, call.service, "InternalFailure", "local_aws failed; see its server.log", 500
+            )
             return reply(environ, start_response)
 
 
@@ -92,7 +95,9 @@ def fault_response(fault: Fault, call: Call, environ: Environ) -> Response:
         return error_response(environ, call.service, "InternalFailure", "fault: internal error", 500)
     if fault.kind == "denied":
         code = _DENIED.get(call.service, "AccessDeniedException" if call.protocol == "json" else "AccessDenied")
-        message = f"User: arn:aws:iam::123456789012:user/local is not authorized to perform: {call.service}:{call.operation}"
+        message = (
+            f"User: arn:aws:iam::123456789012:user/local is not authorized to perform: {call.service}:{call.operation}"
+        )
         return error_response(environ, call.service, code, message, 403)
     code = _THROTTLED.get(call.service, "ThrottlingException" if call.protocol == "json" else "Throttling")
     return error_response(environ, call.service, code, "Rate exceeded", 503 if call.service in ("ec2", "s3") else 400)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instance metadata, version 2, for every instance under its own path: ``/imds/<instance id>/latest/…``."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -24,7 +25,7 @@ _tokens_lock = threading.Lock()
 
 def answer(world: World, request: Request) -> Response:
     """Answer one request of an instance."""
-    instance_id, _unused, path = request.path[len("/imds/"):].partition("/latest/")
+    instance_id, _unused, path = request.path[len("/imds/") :].partition("/latest/")
     with world.lock:
         instance = find_instance(instance_id)
         if instance is None:
@@ -140,8 +141,12 @@ def credentials(world: World, instance_id: str, role: str) -> dict[str, str]:
     seed = hashlib.sha256(f"{instance_id} {role} {now:%Y%m%d%H}".encode()).hexdigest()
     expiry = now.replace(minute=0, second=0, microsecond=0) + dt.timedelta(hours=_CREDENTIAL_HOURS)
     return {
-        "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": f"{now:%Y-%m-%dT%H:00:00Z}",
-        "AccessKeyId": "ASIA" + seed[:16].upper(), "SecretAccessKey": seed[:40], "Token": f"local{seed}",
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": f"{now:%Y-%m-%dT%H:00:00Z}",
+        "AccessKeyId": "ASIA" + seed[:16].upper(),
+        "SecretAccessKey": seed[:40],
+        "Token": f"local{seed}",
         "Expiration": f"{expiry:%Y-%m-%dT%H:%M:%SZ}",
     }
 
@@ -149,8 +154,13 @@ def credentials(world: World, instance_id: str, role: str) -> dict[str, str]:
 def identity(world: World, instance: t.Any) -> dict[str, t.Any]:
     """The instance identity document."""
     return {
-        "accountId": ACCOUNT, "architecture": "x86_64", "imageId": instance.image_id, "instanceId": instance.id,
+        "accountId": ACCOUNT,
+        "architecture": "x86_64",
+        "imageId": instance.image_id,
+        "instanceId": instance.id,
         "availabilityZone": _plain_items(world, instance)["placement/availability-zone"],
-        "instanceType": instance.instance_type, "privateIp": instance.private_ip, "region": REGION,
+        "instanceType": instance.instance_type,
+        "privateIp": instance.private_ip,
+        "region": REGION,
         "version": "2017-09-30",
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server: a threaded HTTP server on the loopback interface and the thread that moves the world on."""
+
 from __future__ import annotations
 
 import logging

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spot interruptions: the notice in the instance's metadata, and the end two minutes later."""
+
 from __future__ import annotations
 
 import datetime as dt

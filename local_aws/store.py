@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """moto as the store: its environment, the one version that the corrections were made for, and its reset."""
+
 from __future__ import annotations
 
 import importlib.metadata
@@ -47,7 +48,15 @@ def prepare() -> None:
     from local_aws.sqs import service as sqs_service
 
     for correction in (
-        base, images, launch_templates, ecr, logs, parameters, sqs_service, alarm_service, autoscaling,
+        base,
+        images,
+        launch_templates,
+        ecr,
+        logs,
+        parameters,
+        sqs_service,
+        alarm_service,
+        autoscaling,
     ):
         correction.install()
 

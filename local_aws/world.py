@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One local AWS: its clock, lock, runner, faults and the state of the services that moto does not keep."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -9,7 +10,7 @@ import typing as t
 from local_aws.autoscaling import service
 from local_aws.autoscaling.model import Group, Member
 from local_aws.clock import Clock
-from local_aws.faults import Fault, Faults, Kind
+from local_aws.faults import Faults
 from local_aws.runner.base import Runner
 from local_aws.settings import Settings
 from local_aws.timeline import Timeline

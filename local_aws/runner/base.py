@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What makes an instance run something: the interface of the runners."""
+
 from __future__ import annotations
 
 import dataclasses

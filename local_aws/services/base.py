@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Corrections of moto's core that concern every service."""
+
 from __future__ import annotations
 
 import typing as t

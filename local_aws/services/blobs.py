@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of image layers, by digest, as the registry's download links serve them."""
+
 from __future__ import annotations
 
 import typing as t
@@ -25,7 +26,7 @@ def _blobs(repository: str) -> t.Mapping[str, bytes]:
 
 def answer(request: Request) -> Response:
     """Serve ``/_local-ecr/<repository>/blobs/<digest>``."""
-    repository, _unused, digest = request.path[len(PREFIX):].partition("/blobs/")
+    repository, _unused, digest = request.path[len(PREFIX) :].partition("/blobs/")
     blob = find(repository, digest)
     if blob is None:
         return Response(f"no blob {digest} in {repository}", status=404)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry: digests of the real bytes, layers kept and checked, immutable tags, downloads."""
+
 from __future__ import annotations
 
 import base64
@@ -36,8 +37,12 @@ def digest_of(data: bytes) -> str:
 
 
 def put_image(
-    backend: t.Any, repository_name: str, image_manifest: str, image_tag: str | None,
-    image_manifest_mediatype: str | None = None, digest: str | None = None,
+    backend: t.Any,
+    repository_name: str,
+    image_manifest: str,
+    image_tag: str | None,
+    image_manifest_mediatype: str | None = None,
+    digest: str | None = None,
 ) -> t.Any:
     """PutImage: the digest is that of the manifest's bytes, an immutable tag never moves."""
     repository = backend._get_repository(repository_name)
@@ -60,7 +65,8 @@ def _parse_manifest(text: str) -> dict[str, t.Any]:
         manifest = None
     if not isinstance(manifest, dict):
         raise exceptions.InvalidParameterException(
-            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'")
+            "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid JSON syntax'"
+        )
     return manifest
 
 
@@ -70,20 +76,27 @@ def _check_tag(repository: t.Any, tag: str | None, digest: str) -> None:
     if holder is None or tag is None:
         return
     if holder.get_image_digest() == digest:
-        raise AwsError("ImageAlreadyExistsException",
-                       f"Image with digest '{digest}' and tag '{tag}' already exists {where}")
+        raise AwsError(
+            "ImageAlreadyExistsException", f"Image with digest '{digest}' and tag '{tag}' already exists {where}"
+        )
     if repository.is_tag_immutable():
-        raise AwsError("ImageTagAlreadyExistsException",
-                       f"The image tag '{tag}' already exists {where} and cannot be overwritten because the tag is immutable.")
+        raise AwsError(
+            "ImageTagAlreadyExistsException",
+            f"The image tag '{tag}' already exists {where} and cannot be overwritten because the tag is immutable.",
+        )
 
 
 def _check_layers(repository: t.Any, manifest: dict[str, t.Any]) -> None:
-    wanted = [entry["digest"] for entry in [manifest.get("config") or {}, *manifest.get("layers", [])] if "digest" in entry]
+    wanted = [
+        entry["digest"] for entry in [manifest.get("config") or {}, *manifest.get("layers", [])] if "digest" in entry
+    ]
     missing = [digest for digest in wanted if digest not in repository.layers]
     if missing:
-        raise AwsError("LayersNotFoundException",
-                       f"Layers with digests '{', '.join(missing)}' required for pushing image into repository with name "
-                       f"'{repository.name}' in the registry with id '{repository.registry_id}' do not exist")
+        raise AwsError(
+            "LayersNotFoundException",
+            f"Layers with digests '{', '.join(missing)}' required for pushing image into repository with name "
+            f"'{repository.name}' in the registry with id '{repository.registry_id}' do not exist",
+        )
 
 
 def _tag(backend: t.Any, repository: t.Any, manifest: str, media_type: str, tag: str | None, digest: str) -> t.Any:
@@ -102,7 +115,11 @@ def _tag(backend: t.Any, repository: t.Any, manifest: str, media_type: str, tag:
 
 
 def complete_layer_upload(
-    backend: t.Any, repository_name: str, upload_id: str, layer_digests: list[str], registry_id: str | None = None,
+    backend: t.Any,
+    repository_name: str,
+    upload_id: str,
+    layer_digests: list[str],
+    registry_id: str | None = None,
 ) -> dict[str, t.Any]:
     """CompleteLayerUpload: the bytes must have the digest that the client names; they are kept."""
     repository = backend._get_repository(repository_name, registry_id)
@@ -116,12 +133,18 @@ def complete_layer_upload(
     if digest not in layer_digests:
         raise AwsError("InvalidLayerException", f"Layer digest '{digest}' of the upload is not one of {layer_digests}")
     if digest in repository.layers:
-        raise AwsError("LayerAlreadyExistsException", f"Layer with digest '{digest}' already exists in '{repository_name}'")
+        raise AwsError(
+            "LayerAlreadyExistsException", f"Layer with digest '{digest}' already exists in '{repository_name}'"
+        )
     repository.layers[digest] = len(data)
     repository.__dict__.setdefault("blobs", {})[digest] = data
     del repository.uploads[upload_id]
-    return {"registryId": repository.registry_id, "repositoryName": repository_name, "uploadId": upload_id,
-            "layerDigest": digest}
+    return {
+        "registryId": repository.registry_id,
+        "repositoryName": repository_name,
+        "uploadId": upload_id,
+        "layerDigest": digest,
+    }
 
 
 def get_download_url_for_layer(response: t.Any) -> ActionResult:
@@ -138,8 +161,15 @@ def get_authorization_token(response: t.Any) -> ActionResult:
     """GetAuthorizationToken: valid for 12 hours from now."""
     registries = response._get_param("registryIds") or [response.current_account]
     expiry = store.bound().clock.now() + dt.timedelta(hours=_TOKEN_HOURS)
-    return ActionResult({"authorizationData": [
-        {"authorizationToken": base64.b64encode(f"AWS:{registry}-auth-token".encode()).decode(), "expiresAt": expiry,
-         "proxyEndpoint": f"https://{registry}.dkr.ecr.{response.region}.amazonaws.com"}
-        for registry in registries
-    ]})
+    return ActionResult(
+        {
+            "authorizationData": [
+                {
+                    "authorizationToken": base64.b64encode(f"AWS:{registry}-auth-token".encode()).decode(),
+                    "expiresAt": expiry,
+                    "proxyEndpoint": f"https://{registry}.dkr.ecr.{response.region}.amazonaws.com",
+                }
+                for registry in registries
+            ]
+        }
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine images that exist locally, and the public SSM parameters that name them."""
+
 from __future__ import annotations
 
 import typing as t
@@ -41,6 +42,16 @@ def _add_public_parameters(parameters: t.Any, make: t.Any) -> None:
 
     for name, image in PUBLIC_PARAMETERS.items():
         parameters[name].append(
-            make(account_id=parameters.account_id, name=name, value=image, parameter_type="String", description=None,
-                 allowed_pattern=None, keyid=None, last_modified_date=utcnow(), version=1, data_type="text")
+            make(
+                account_id=parameters.account_id,
+                name=name,
+                value=image,
+                parameter_type="String",
+                description=None,
+                allowed_pattern=None,
+                keyid=None,
+                last_modified_date=utcnow(),
+                version=1,
+                data_type="text",
+            )
         )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Launch templates as EC2 has them: merged source versions, deletable versions, tags kept apart from the data."""
+
 from __future__ import annotations
 
 import copy
@@ -106,8 +107,10 @@ def create_launch_template(response: t.Any) -> ActionResult:
     response.error_on_dryrun()
     tags = convert_tag_spec(response._get_param("TagSpecifications", []))
     template = response.ec2_backend.create_launch_template(
-        response._get_param("LaunchTemplateName"), response._get_param("VersionDescription"),
-        plain(response._get_param("LaunchTemplateData", {})), tags,
+        response._get_param("LaunchTemplateName"),
+        response._get_param("VersionDescription"),
+        plain(response._get_param("LaunchTemplateData", {})),
+        tags,
     )
     return ActionResult({"LaunchTemplate": _template_reply(response, template)})
 
@@ -141,8 +144,9 @@ def delete_launch_template_versions(response: t.Any) -> ActionResult:
         code = _delete_version(template, int(number))
         error = {"Code": code, "Message": f"Launch template version {number} was not deleted"}
         (kept.append({**entry, "ResponseError": error}) if code else gone.append(entry))
-    return ActionResult({"SuccessfullyDeletedLaunchTemplateVersions": gone,
-                         "UnsuccessfullyDeletedLaunchTemplateVersions": kept})
+    return ActionResult(
+        {"SuccessfullyDeletedLaunchTemplateVersions": gone, "UnsuccessfullyDeletedLaunchTemplateVersions": kept}
+    )
 
 
 def _delete_version(template: t.Any, number: int) -> str | None:
@@ -162,7 +166,9 @@ def describe_launch_template_versions(response: t.Any) -> ActionResult:
     start = int(response._get_param("NextToken") or 0)
     stop = start + int(response._get_param("MaxResults") or 200)
     reply: dict[str, t.Any] = {
-        "LaunchTemplateVersions": [_version_reply(response, template, version) for template, version in pairs[start:stop]]
+        "LaunchTemplateVersions": [
+            _version_reply(response, template, version) for template, version in pairs[start:stop]
+        ]
     }
     if stop < len(pairs):
         reply["NextToken"] = str(stop)
@@ -177,5 +183,8 @@ def _wanted_versions(response: t.Any) -> list[tuple[t.Any, t.Any]]:
     template = _template(response)
     if asked:
         return [(template, get_version(template, number)) for number in asked]
-    low, high = int(response._get_param("MinVersion") or 1), int(response._get_param("MaxVersion") or template.last_number)
+    low, high = (
+        int(response._get_param("MinVersion") or 1),
+        int(response._get_param("MaxVersion") or template.last_number),
+    )
     return [(template, version) for version in reversed(template.versions) if low <= version.number <= high]

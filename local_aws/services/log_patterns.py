@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """CloudWatch Logs filter patterns: ``{ $.field = "value" && … }`` and plain terms."""
+
 from __future__ import annotations
 
 import functools
@@ -143,8 +144,12 @@ def _state(operator: str, word: str, path: list[str | int]) -> JsonTest:
 
 
 _COMPARE: dict[str, t.Callable[[float, float], bool]] = {
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """FilterLogEvents with real patterns, in the order of time, in pages that stay right while lines arrive."""
+
 from __future__ import annotations
 
 import typing as t
@@ -17,16 +18,26 @@ def install() -> None:
 
 
 def filter_log_events(
-    group: t.Any, log_group_name: str, log_stream_names: list[str], start_time: int | None, end_time: int | None,
-    limit: int | None, next_token: str | None, filter_pattern: str | None, interleaved: bool,
+    group: t.Any,
+    log_group_name: str,
+    log_stream_names: list[str],
+    start_time: int | None,
+    end_time: int | None,
+    limit: int | None,
+    next_token: str | None,
+    filter_pattern: str | None,
+    interleaved: bool,
 ) -> tuple[list[dict[str, t.Any]], str | None, list[dict[str, t.Any]]]:
     """One page of the events that match; ``start_time`` is inclusive, ``end_time`` too, as CloudWatch Logs has them."""
-    streams = [stream for name, stream in list(group.streams.items()) if not log_stream_names or name in log_stream_names]
+    streams = [
+        stream for name, stream in list(group.streams.items()) if not log_stream_names or name in log_stream_names
+    ]
     matches = _compile(filter_pattern)
     after = _position(next_token)
     found = sorted(
         (position(event), stream.log_stream_name, event)
-        for stream in streams for event in list(stream.events)
+        for stream in streams
+        for event in list(stream.events)
         if in_window(event, start_time, end_time) and position(event) > after and matches(event.message)
     )
     size = int(limit or _PAGE)

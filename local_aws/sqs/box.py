@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The messages of one standard queue: a deque of what is visible, a heap of what becomes visible later."""
+
 from __future__ import annotations
 
 import base64

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redrive: StartMessageMoveTask and what shows its outcome. A task here is done when its call returns."""
+
 from __future__ import annotations
 
 import typing as t
@@ -15,7 +16,9 @@ def _by_arn(backend: t.Any, arn: str) -> t.Any:
     for queue in list(backend.queues.values()):
         if queue.queue_arn == arn:
             return queue
-    raise AwsError("ResourceNotFoundException", "The resource that you specified for the SourceArn parameter doesn't exist.")
+    raise AwsError(
+        "ResourceNotFoundException", "The resource that you specified for the SourceArn parameter doesn't exist."
+    )
 
 
 def start_message_move_task(response: t.Any) -> ActionResult:
@@ -33,8 +36,11 @@ def start_message_move_task(response: t.Any) -> ActionResult:
         message.receives, message.source_arn, message.handle, message.sent_at = 0, None, None, service.now_ms()
         service.box_of(target).add(message, service.now_ms())
     task = {
-        "TaskHandle": str(uuid.uuid4()), "Status": "COMPLETED", "SourceArn": source.queue_arn,
-        "ApproximateNumberOfMessagesMoved": len(moved), "ApproximateNumberOfMessagesToMove": len(moved),
+        "TaskHandle": str(uuid.uuid4()),
+        "Status": "COMPLETED",
+        "SourceArn": source.queue_arn,
+        "ApproximateNumberOfMessagesMoved": len(moved),
+        "ApproximateNumberOfMessagesToMove": len(moved),
         "StartedTimestamp": service.now_ms(),
     } | ({"DestinationArn": destination} if destination else {})
     source.__dict__.setdefault("moves", []).insert(0, task)
@@ -45,7 +51,9 @@ def list_message_move_tasks(response: t.Any) -> ActionResult:
     """The last tasks of a queue, newest first."""
     source = _by_arn(response.sqs_backend, response._get_param("SourceArn"))
     tasks = source.__dict__.get("moves", [])[: int(response._get_param("MaxResults") or 1)]
-    return ActionResult({"Results": [{key: value for key, value in task.items() if key != "TaskHandle"} for task in tasks]})
+    return ActionResult(
+        {"Results": [{key: value for key, value in task.items() if key != "TaskHandle"} for task in tasks]}
+    )
 
 
 def cancel_message_move_task(response: t.Any) -> ActionResult:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """moto's SQS with its storage of standard queues replaced."""
+
 from __future__ import annotations
 
 import functools
@@ -103,9 +104,14 @@ def _count_property(key: str) -> property:
 
 
 def send_message(
-    queue: t.Any, message_body: str, message_attributes: dict[str, t.Any] | None = None,
-    delay_seconds: int | None = None, deduplication_id: str | None = None, group_id: str | None = None,
-    system_attributes: dict[str, t.Any] | None = None, validate_group_id: bool = True,
+    queue: t.Any,
+    message_body: str,
+    message_attributes: dict[str, t.Any] | None = None,
+    delay_seconds: int | None = None,
+    deduplication_id: str | None = None,
+    group_id: str | None = None,
+    system_attributes: dict[str, t.Any] | None = None,
+    validate_group_id: bool = True,
 ) -> t.Any:
     """Put one message in the queue; moto's own message goes back to its reply and to SNS."""
     del deduplication_id, validate_group_id
@@ -114,14 +120,17 @@ def send_message(
         raise exceptions.MissingParameter("MessageBody")
     if size > queue.maximum_message_size:
         raise exceptions.InvalidParameterValue(
-            f"One or more parameters are invalid. Reason: Message must be shorter than {queue.maximum_message_size} bytes.")
+            f"One or more parameters are invalid. Reason: Message must be shorter than {queue.maximum_message_size} bytes."
+        )
     delay = queue.delay_seconds if delay_seconds is None else int(delay_seconds)
     if not 0 <= delay <= models.MAXIMUM_MESSAGE_DELAY:
         raise exceptions.InvalidParameterValue(
-            f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900.")
+            f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
+        )
     now = now_ms()
-    message = Message(str(uuid.uuid4()), message_body, dict(message_attributes or {}), dict(system_attributes or {}), now,
-                      group_id)
+    message = Message(
+        str(uuid.uuid4()), message_body, dict(message_attributes or {}), dict(system_attributes or {}), now, group_id
+    )
     box_of(queue).add(message, now, delay * 1000)
     return _as_moto(message)
 
@@ -158,14 +167,18 @@ def change_message_visibility(queue: t.Any, receipt_handle: str, visibility_time
         raise exceptions.ReceiptHandleIsInvalid()
     seconds, now = int(visibility_timeout), now_ms()
     first = box_of(queue).first_received(receipt_handle)
-    if not 0 <= seconds <= MAXIMUM_HELD_SECONDS or (first and now + seconds * 1000 - first > MAXIMUM_HELD_SECONDS * 1000):
+    if not 0 <= seconds <= MAXIMUM_HELD_SECONDS or (
+        first and now + seconds * 1000 - first > MAXIMUM_HELD_SECONDS * 1000
+    ):
         raise exceptions.InvalidParameterValue(
             f"Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message "
-            f"is beyond the limit [43200 seconds]")
+            f"is beyond the limit [43200 seconds]"
+        )
     if not box_of(queue).change_visibility(receipt_handle, now, seconds * 1000):
         raise exceptions.InvalidParameterValue(
             f"Value {receipt_handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not "
-            f"available for visibility timeout change.")
+            f"available for visibility timeout change."
+        )
 
 
 def receive_message(response: t.Any, queue: t.Any) -> ActionResult:
@@ -174,7 +187,9 @@ def receive_message(response: t.Any, queue: t.Any) -> ActionResult:
     wait = _whole(response, "WaitTimeSeconds", queue.receive_message_wait_time_seconds, 0, 20)
     visibility = _whole(response, "VisibilityTimeout", queue.visibility_timeout, 0, MAXIMUM_HELD_SECONDS)
     messages = receive(queue, count, visibility, wait, _listener(response))
-    system = set(response._get_param("AttributeNames", [])) | set(response._get_param("MessageSystemAttributeNames", []))
+    system = set(response._get_param("AttributeNames", [])) | set(
+        response._get_param("MessageSystemAttributeNames", [])
+    )
     custom = list(response._get_param("MessageAttributeNames", []))
     return ActionResult({"Messages": [_shown(message, system, custom) for message in messages]} if messages else {})
 
@@ -184,7 +199,8 @@ def _whole(response: t.Any, name: str, default: int, low: int, high: int) -> int
     value = int(default) if given is None else int(given)
     if not low <= value <= high:
         raise exceptions.InvalidParameterValue(
-            f"Value {value} for parameter {name} is invalid. Reason: Must be between {low} and {high}, if provided.")
+            f"Value {value} for parameter {name} is invalid. Reason: Must be between {low} and {high}, if provided."
+        )
     return value
 
 
@@ -229,11 +245,16 @@ def _shown(message: Message, system: set[str], custom: list[str]) -> dict[str, t
     shown = _as_moto(message)
     models._filter_message_attributes(shown, custom)
     reply: dict[str, t.Any] = {
-        "MessageId": message.message_id, "ReceiptHandle": message.handle, "MD5OfBody": shown.body_md5, "Body": message.body,
+        "MessageId": message.message_id,
+        "ReceiptHandle": message.handle,
+        "MD5OfBody": shown.body_md5,
+        "Body": message.body,
     }
     if shown.message_attributes:
         reply |= {"MessageAttributes": shown.message_attributes, "MD5OfMessageAttributes": shown.attribute_md5}
-    attributes = {name: value for name, value in _system_attributes(message).items() if "All" in system or name in system}
+    attributes = {
+        name: value for name, value in _system_attributes(message).items() if "All" in system or name in system
+    }
     return reply | ({"Attributes": attributes} if attributes else {})
 
 
@@ -284,8 +305,13 @@ def send_message_batch(response: t.Any, queue: t.Any) -> ActionResult:
 
     def send(entry: dict[str, t.Any]) -> dict[str, t.Any]:
         message = send_message(
-            queue, entry["MessageBody"], entry.get("MessageAttributes"), entry.get("DelaySeconds"),
-            group_id=entry.get("MessageGroupId"), system_attributes=entry.get("MessageSystemAttributes"))
+            queue,
+            entry["MessageBody"],
+            entry.get("MessageAttributes"),
+            entry.get("DelaySeconds"),
+            group_id=entry.get("MessageGroupId"),
+            system_attributes=entry.get("MessageSystemAttributes"),
+        )
         reply = {"MessageId": message.id, "MD5OfMessageBody": message.body_md5}
         return reply | ({"MD5OfMessageAttributes": message.attribute_md5} if message.message_attributes else {})
 

@@ -12,7 +12,6 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, parse_ledger
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import ARGUMENT_SPEC, run_release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
-
 from local_aws.harness import Harness
 from local_aws.runner.simulated import SimulatedRunner
 
@@ -101,9 +100,7 @@ class Fleet:
         ecr, where = self.client("ecr"), {"repositoryName": self.names.group}
         digest = "sha256:" + hashlib.sha256(blob).hexdigest()
         upload = ecr.initiate_layer_upload(**where)["uploadId"]
-        ecr.upload_layer_part(
-            **where, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob
-        )
+        ecr.upload_layer_part(**where, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob)
         ecr.complete_layer_upload(**where, uploadId=upload, layerDigests=[digest])
         return {"digest": digest, "size": len(blob)}
 

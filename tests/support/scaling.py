@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An Auto Scaling group on virtual time, and what tests do with it."""
+
 from __future__ import annotations
 
 import typing as t
@@ -25,31 +26,46 @@ class Fleet(Harness):
         vpc = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         self.subnets = [
             self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")[
-                "Subnet"]["SubnetId"] for n, zone in enumerate("ab")
+                "Subnet"
+            ]["SubnetId"]
+            for n, zone in enumerate("ab")
         ]
         self.template = self.ec2.create_launch_template(
-            LaunchTemplateName="sd", LaunchTemplateData=template_data("1.0.0"))["LaunchTemplate"]["LaunchTemplateId"]
+            LaunchTemplateName="sd", LaunchTemplateData=template_data("1.0.0")
+        )["LaunchTemplate"]["LaunchTemplateId"]
         self.new_version("1.1.0")
         return self
 
     def new_version(self, version: str, **data: t.Any) -> str:
         """Add a numbered version of the template."""
         reply = self.ec2.create_launch_template_version(
-            LaunchTemplateId=self.template, LaunchTemplateData=template_data(version) | data)
+            LaunchTemplateId=self.template, LaunchTemplateData=template_data(version) | data
+        )
         return str(reply["LaunchTemplateVersion"]["VersionNumber"])
 
     def create(self, desired: int = 5, hooks: bool = False, settle: bool = True, **more: t.Any) -> None:
         """Create the group on version 1 and wait until it serves."""
         specs = [
             {"LifecycleHookName": "launch", "LifecycleTransition": LAUNCHING, "HeartbeatTimeout": 900},
-            {"LifecycleHookName": "terminate", "LifecycleTransition": TERMINATING, "HeartbeatTimeout": 300,
-             "DefaultResult": "CONTINUE"},
+            {
+                "LifecycleHookName": "terminate",
+                "LifecycleTransition": TERMINATING,
+                "HeartbeatTimeout": 300,
+                "DefaultResult": "CONTINUE",
+            },
         ]
-        self.asg.create_auto_scaling_group(**{
-            "AutoScalingGroupName": GROUP, "MinSize": 0, "MaxSize": 2 * desired + 4, "DesiredCapacity": desired,
-            "VPCZoneIdentifier": ",".join(self.subnets), "LaunchTemplate": self.version("1"),
-            "LifecycleHookSpecificationList": specs if hooks else [],
-        } | more)
+        self.asg.create_auto_scaling_group(
+            **{
+                "AutoScalingGroupName": GROUP,
+                "MinSize": 0,
+                "MaxSize": 2 * desired + 4,
+                "DesiredCapacity": desired,
+                "VPCZoneIdentifier": ",".join(self.subnets),
+                "LaunchTemplate": self.version("1"),
+                "LifecycleHookSpecificationList": specs if hooks else [],
+            }
+            | more
+        )
         if settle:
             self.advance(20)
 
@@ -59,14 +75,16 @@ class Fleet(Harness):
 
     def group(self) -> dict[str, t.Any]:
         """The group as it is described."""
-        found: dict[str, t.Any] = self.asg.describe_auto_scaling_groups(
-            AutoScalingGroupNames=[GROUP])["AutoScalingGroups"][0]
+        found: dict[str, t.Any] = self.asg.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])[
+            "AutoScalingGroups"
+        ][0]
         return found
 
     def instances(self, state: str | None = "InService", version: str | None = None) -> list[dict[str, t.Any]]:
         """The instances in a state and of a template version."""
         return [
-            i for i in self.group()["Instances"]
+            i
+            for i in self.group()["Instances"]
             if state in (None, i["LifecycleState"]) and version in (None, i["LaunchTemplate"]["Version"])
         ]
 
@@ -78,13 +96,15 @@ class Fleet(Harness):
         """Start a refresh to a version; no warm-up unless asked for."""
         desired = {"DesiredConfiguration": {"LaunchTemplate": self.version(number)}} if number else {}
         reply = self.asg.start_instance_refresh(
-            AutoScalingGroupName=GROUP, Preferences={"InstanceWarmup": 0} | preferences, **desired)
+            AutoScalingGroupName=GROUP, Preferences={"InstanceWarmup": 0} | preferences, **desired
+        )
         return str(reply["InstanceRefreshId"])
 
     def refresh(self) -> dict[str, t.Any]:
         """The newest refresh."""
-        found: dict[str, t.Any] = self.asg.describe_instance_refreshes(
-            AutoScalingGroupName=GROUP)["InstanceRefreshes"][0]
+        found: dict[str, t.Any] = self.asg.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"][
+            0
+        ]
         return found
 
     def until(self, *statuses: str, limit: float = 7200) -> dict[str, t.Any]:
@@ -113,8 +133,15 @@ class Fleet(Harness):
         """Put an alarm in a state."""
         watch = self.client("cloudwatch")
         watch.put_metric_alarm(
-            AlarmName=name, MetricName="m", Namespace="n", Statistic="Maximum", Period=60, EvaluationPeriods=1,
-            Threshold=1, ComparisonOperator="GreaterThanThreshold")
+            AlarmName=name,
+            MetricName="m",
+            Namespace="n",
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
         watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="test")
 
 
@@ -122,7 +149,9 @@ def template_data(version: str) -> dict[str, t.Any]:
     """Launch template data of an image version."""
     tags = [{"Key": "ImageVersion", "Value": version}, {"Key": "ReleaseId", "Value": f"release-{version}"}]
     return {
-        "ImageId": "ami-12345678", "InstanceType": "g4dn.xlarge", "UserData": "I2Nsb3VkLWNvbmZpZwo=",
+        "ImageId": "ami-12345678",
+        "InstanceType": "g4dn.xlarge",
+        "UserData": "I2Nsb3VkLWNvbmZpZwo=",
         "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
     }

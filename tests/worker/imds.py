@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A tiny instance metadata service (IMDSv2 only), so that the worker starts as it does on an instance."""
+
 from __future__ import annotations
 
 import http.server
@@ -7,10 +8,17 @@ import json
 import threading
 
 _TOKEN = "token"
-_CREDENTIALS = json.dumps({
-    "Code": "Success", "Type": "AWS-HMAC", "AccessKeyId": "ASIATEST", "SecretAccessKey": "secret", "Token": "session",
-    "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2099-01-01T00:00:00Z",
-})
+_CREDENTIALS = json.dumps(
+    {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "ASIATEST",
+        "SecretAccessKey": "secret",
+        "Token": "session",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+)
 
 
 class Imds:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real engine on a tiny model with random weights."""
+
 from __future__ import annotations
 
 import typing as t
@@ -19,9 +20,21 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers 
 
 
 def drawing(sampler: samplers.Sampler | None = None, seeds: tuple[int, ...] = (1,), **more: t.Any) -> Drawing:
-    return Drawing(**{
-        "prompt": "a red three", "negative_prompt": "", "seeds": seeds, "steps": 3, "width": 32, "height": 32,
-        "cfg_scale": 4.0, "sampler": sampler or samplers.find("Euler", None), "batch_size": 1, "n_iter": 1, **more})
+    return Drawing(
+        **{
+            "prompt": "a red three",
+            "negative_prompt": "",
+            "seeds": seeds,
+            "steps": 3,
+            "width": 32,
+            "height": 32,
+            "cfg_scale": 4.0,
+            "sampler": sampler or samplers.find("Euler", None),
+            "batch_size": 1,
+            "n_iter": 1,
+            **more,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +76,17 @@ def test_a_seed_draws_the_same_picture_whatever_was_drawn_before_and_beside_it(e
 
 
 def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None:
-    pictures = [engine.draw([job], nothing)[0][0].tobytes() for job in (
-        drawing(), drawing(seeds=(2,)), drawing(prompt="a blue nine"), drawing(negative_prompt="ugly"),
-        drawing(cfg_scale=9.0), drawing(steps=4))]
+    pictures = [
+        engine.draw([job], nothing)[0][0].tobytes()
+        for job in (
+            drawing(),
+            drawing(seeds=(2,)),
+            drawing(prompt="a blue nine"),
+            drawing(negative_prompt="ugly"),
+            drawing(cfg_scale=9.0),
+            drawing(steps=4),
+        )
+    ]
     assert len(set(pictures)) == len(pictures)
 
 
@@ -92,7 +113,9 @@ def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_request_is_drawn_by_the_model_through_the_queue(
-    deployment: Deployment, start: StartWorker, model: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    model: Path,
 ) -> None:
     worker = start({"SD_ENGINE": "diffusers", "SD_MODEL": str(model)}).until_ready()
     deployment.send({"id": "real", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "three", "steps": 2, "seed": 3}})
@@ -104,7 +127,9 @@ def test_a_request_is_drawn_by_the_model_through_the_queue(
 
 
 def test_a_model_that_draws_nothing_never_becomes_ready(
-    deployment: Deployment, start: StartWorker, tmp_path: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    tmp_path: Path,
 ) -> None:
     worker = start({"SD_ENGINE": "diffusers", "SD_MODEL": str(tiny_model.write(tmp_path, broken=True))})
     assert worker.process.wait(90) == 1

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attempts, leases, drains and crashes, with worker processes that fail as a bad version would."""
+
 from __future__ import annotations
 
 import json
@@ -11,7 +12,7 @@ import pytest
 
 from tests.worker.harness import SOURCE, Deployment, StartWorker, until
 
-BUGS = '''
+BUGS = """
 
 _draw = NoopEngine.draw
 
@@ -32,7 +33,7 @@ def _with_bugs(self, jobs, progress):
 
 
 NoopEngine.draw = _with_bugs
-'''
+"""
 
 
 @pytest.fixture
@@ -55,7 +56,11 @@ def state(deployment: Deployment, request_id: str) -> dict[str, t.Any]:
 
 @pytest.mark.parametrize(("prompt", "error_type"), [("raise", "transient"), ("memory", "out_of_memory")])
 def test_a_request_that_always_fails_is_answered_after_its_attempts(
-    deployment: Deployment, start: StartWorker, bad_version: Path, prompt: str, error_type: str,
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
+    prompt: str,
+    error_type: str,
 ) -> None:
     worker = start(source=bad_version)
     deployment.send(request("poison", prompt))
@@ -71,7 +76,9 @@ def test_a_request_that_always_fails_is_answered_after_its_attempts(
 
 
 def test_a_request_whose_workers_die_is_answered_as_worker_lost(
-    deployment: Deployment, start: StartWorker, bad_version: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
 ) -> None:
     deployment.send(request("killer", "crash"))
     for _unused in range(3):
@@ -84,7 +91,9 @@ def test_a_request_whose_workers_die_is_answered_as_worker_lost(
 
 
 def test_while_a_release_is_open_one_bad_release_cannot_burn_a_request(
-    deployment: Deployment, start: StartWorker, bad_version: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
 ) -> None:
     deployment.set_status("in-progress")
     bad = start({"SD_MAX_ATTEMPTS": "2"}, bad_version)
@@ -101,7 +110,9 @@ def test_while_a_release_is_open_one_bad_release_cannot_burn_a_request(
 
 
 def test_a_request_that_fails_on_two_releases_is_answered(
-    deployment: Deployment, start: StartWorker, bad_version: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
 ) -> None:
     deployment.set_status("in-progress")
     first = start({"SD_MAX_ATTEMPTS": "2"}, bad_version)
@@ -125,7 +136,8 @@ def test_sigterm_lets_the_job_in_hand_finish(deployment: Deployment, start: Star
 
 
 def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
-    deployment: Deployment, start: StartWorker,
+    deployment: Deployment,
+    start: StartWorker,
 ) -> None:
     worker = start({"SD_NOOP_MS": "60000", "SD_DRAIN_SECONDS": "0.5"}).until_ready()
     deployment.send(request("long"))
@@ -146,7 +158,9 @@ def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deploymen
 
 
 def test_a_hung_drawing_fails_health_and_another_worker_takes_the_job(
-    deployment: Deployment, start: StartWorker, bad_version: Path,
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
 ) -> None:
     hung = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
     assert hung.get("/health")[0] == 200

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request through the queue: pictures, result, notice, log line; and every refusal."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +17,9 @@ from tests.worker.harness import Deployment, StartWorker, until
 def request(request_id: str | None = None, **payload: t.Any) -> dict[str, t.Any]:
     """A valid request."""
     document: dict[str, t.Any] = {
-        "api": "/sdapi/v1/txt2img", "payload": {"prompt": "a red three", "steps": 2, "seed": 7, **payload}}
+        "api": "/sdapi/v1/txt2img",
+        "payload": {"prompt": "a red three", "steps": 2, "seed": 7, **payload},
+    }
     return {**document, "id": request_id} if request_id else document
 
 
@@ -156,8 +159,10 @@ def test_metrics_reach_prometheus_and_cloudwatch(deployment: Deployment, start: 
 
     def seen() -> bool:
         metrics = deployment.cloudwatch.list_metrics(
-            Namespace="SDInference", MetricName="DrawMilliseconds",
-            Dimensions=[{"Name": "DeploymentId", "Value": deployment.name}])["Metrics"]
+            Namespace="SDInference",
+            MetricName="DrawMilliseconds",
+            Dimensions=[{"Name": "DeploymentId", "Value": deployment.name}],
+        )["Metrics"]
         return bool(metrics)
 
     until(seen)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m api_scheduler``: everything is configured by environment variables, see ``settings``."""
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts the worker together from its settings, and runs its threads."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -92,10 +93,15 @@ class App:
     def _status(self) -> dict[str, t.Any]:
         drain = self.life.drain
         return {
-            "state": self.life.state.value, "draining": drain.reason if drain else None, "engine": self.engine.name,
-            "instance_id": self.identity.instance_id, "image_version": self.settings.image_version,
-            "release_id": self.settings.release_id, "jobs": self.reporter.jobs,
-            "stalled_seconds": round(self.draw_thread.stalled(), 3), "hang_seconds": self.settings.hang_seconds,
+            "state": self.life.state.value,
+            "draining": drain.reason if drain else None,
+            "engine": self.engine.name,
+            "instance_id": self.identity.instance_id,
+            "image_version": self.settings.image_version,
+            "release_id": self.settings.release_id,
+            "jobs": self.reporter.jobs,
+            "stalled_seconds": round(self.draw_thread.stalled(), 3),
+            "hang_seconds": self.settings.hang_seconds,
         }
 
 
@@ -144,27 +150,64 @@ def _identity(metadata: Metadata, clock: Clock) -> Identity:
 
 def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, clock: Clock) -> App:
     """Put a worker together."""
-    log = Log(clock, {
-        "deployment_id": settings.deployment_id, "release_id": settings.release_id,
-        "image_version": settings.image_version, "instance_id": identity.instance_id})
+    log = Log(
+        clock,
+        {
+            "deployment_id": settings.deployment_id,
+            "release_id": settings.release_id,
+            "image_version": settings.image_version,
+            "instance_id": identity.instance_id,
+        },
+    )
     clients = aws.connect(
-        identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", ""))
+        identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", "")
+    )
     life, engine = Life(clock, log), engines.create(settings, clock)
     draw_thread = DrawThread(engine, clock)
-    reporter = Reporter(clients.cloudwatch, {
-        "DeploymentId": settings.deployment_id, "ImageVersion": settings.image_version,
-        "ReleaseId": settings.release_id}, settings.metrics_seconds, clock, log)
+    reporter = Reporter(
+        clients.cloudwatch,
+        {
+            "DeploymentId": settings.deployment_id,
+            "ImageVersion": settings.image_version,
+            "ReleaseId": settings.release_id,
+        },
+        settings.metrics_seconds,
+        clock,
+        log,
+    )
     leases = Leases(clients.sqs, settings.visibility_seconds, settings.hang_seconds, draw_thread.stalled, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, draw_thread.stalled, settings.hang_seconds, clock, log)
     protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
     names = WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name)
-    jobs = Jobs(Desk(
-        settings, names, clients, Store(clients.s3, settings.bucket),
-        Queue(clients.sqs, settings.dead_letter_queue, clock),
-        ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
-        leases, draw_thread, lambda: engine.native_side, life, reporter, clock, log))
+    jobs = Jobs(
+        Desk(
+            settings,
+            names,
+            clients,
+            Store(clients.s3, settings.bucket),
+            Queue(clients.sqs, settings.dead_letter_queue, clock),
+            ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
+            leases,
+            draw_thread,
+            lambda: engine.native_side,
+            life,
+            reporter,
+            clock,
+            log,
+        )
+    )
     worker = Worker(
-        Queue(clients.sqs, settings.task_queue, clock), Queue(clients.sqs, settings.smoke_queue, clock, smoke=True),
-        settings.wait_seconds, settings.visibility_seconds, jobs, draw_thread, life, watcher, protection, clock, log)
+        Queue(clients.sqs, settings.task_queue, clock),
+        Queue(clients.sqs, settings.smoke_queue, clock, smoke=True),
+        settings.wait_seconds,
+        settings.visibility_seconds,
+        jobs,
+        draw_thread,
+        life,
+        watcher,
+        protection,
+        clock,
+        log,
+    )
     return App(settings, life, worker, draw_thread, leases, watcher, protection, reporter, identity, engine, log)

@@ -4,6 +4,7 @@
 Receives are not attempts. Of each message's receives the recorded hand-backs are taken off; what is left and was not
 recorded as ended is an attempt whose worker was lost.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -35,8 +36,11 @@ class History:
 
     def document(self) -> dict[str, t.Any]:
         """As it is written."""
-        return {"schema": 1, "attempts": [dataclasses.asdict(one) for one in self.attempts],
-                "hand_backs": dict(self.hand_backs)}
+        return {
+            "schema": 1,
+            "attempts": [dataclasses.asdict(one) for one in self.attempts],
+            "hand_backs": dict(self.hand_backs),
+        }
 
     def started(self, attempt: Attempt) -> History:
         """With one more attempt under way."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AWS clients. Credentials come from instance metadata only: key variables and profiles are ignored."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -32,7 +33,9 @@ def connect(region: str, metadata_endpoint: str = "", endpoint_url: str = "") ->
     """Clients for the instance's region with the instance's role."""
     session = botocore.session.Session()
     fetcher = InstanceMetadataFetcher(
-        timeout=2, num_attempts=3, user_agent=session.user_agent(),
+        timeout=2,
+        num_attempts=3,
+        user_agent=session.user_agent(),
         config={
             "ec2_metadata_service_endpoint": metadata_endpoint or None,
             "ec2_metadata_service_endpoint_mode": None,
@@ -43,7 +46,10 @@ def connect(region: str, metadata_endpoint: str = "", endpoint_url: str = "") ->
     session.register_component("credential_provider", CredentialResolver([provider]))
     # The read timeout is above the longest poll (20 s).
     config = Config(
-        region_name=region, retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=40,
+        region_name=region,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        connect_timeout=5,
+        read_timeout=40,
         s3={"addressing_style": "path"} if endpoint_url else None,
     )
 

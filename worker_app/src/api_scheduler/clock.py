@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one clock of the worker: every wait goes through it, so tests can replace it."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one thread that draws. Two threads on one pipeline corrupt each other's scheduler."""
+
 from __future__ import annotations
 
 import queue
@@ -75,4 +76,3 @@ class DrawThread:
 
     def _progress(self) -> None:
         self._progress_at = self._clock.monotonic()
-

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The instance's lifecycle: tells Auto Scaling when it is ready, and drains when the instance is to go."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -56,8 +57,14 @@ class Watcher:
     """Polls the metadata service for what is to become of the instance."""
 
     def __init__(
-        self, hooks: LifecycleHooks, metadata: Metadata, life: Life, stalled: t.Callable[[], float],
-        hang_seconds: float, clock: Clock, log: Log,
+        self,
+        hooks: LifecycleHooks,
+        metadata: Metadata,
+        life: Life,
+        stalled: t.Callable[[], float],
+        hang_seconds: float,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._hooks = hooks
         self._metadata = metadata

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's own HTTP: is it alive, is it ready, what has it done."""
+
 from __future__ import annotations
 
 import http.server

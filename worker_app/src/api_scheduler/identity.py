@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the instance is, from its metadata service (IMDSv2) and from nowhere else."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One message, from its delivery to its end. The order is pictures, result, notice, delete: a crash between any two
 leaves the message to another worker, which finds what is there and goes on from it."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -78,8 +79,12 @@ class Jobs:
         try:
             self._settle(message)
         except Exception as error:  # noqa: BLE001 one message never stops the worker
-            self._desk.log.error("message not settled", message_id=message.message_id, receives=message.receive_count,
-                                 error=f"{type(error).__name__}: {error}"[:500])
+            self._desk.log.error(
+                "message not settled",
+                message_id=message.message_id,
+                receives=message.receive_count,
+                error=f"{type(error).__name__}: {error}"[:500],
+            )
             self._despair(message)
         finally:
             self._desk.leases.release(message)
@@ -166,8 +171,9 @@ class Jobs:
         history = known.ended(job.attempt, error_type, text)
         self._patiently(lambda: desk.store.put_state(request_id, history.document()))
         decision = attempts.after_failure(history, job.number, self._rules())
-        desk.log.warning("attempt failed", request_id=request_id, attempt=job.number, error_type=error_type,
-                         error=text[:500])
+        desk.log.warning(
+            "attempt failed", request_id=request_id, attempt=job.number, error_type=error_type, error=text[:500]
+        )
         if isinstance(decision, attempts.GiveUp):
             self._give_up(job, decision, draw_ms)
             return
@@ -182,19 +188,33 @@ class Jobs:
         images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn))
         upload_ms = (desk.clock.monotonic() - began) * 1000
         parameters = {**job.drawing.parameters(), "model": desk.settings.model.rstrip("/").rsplit("/", 1)[-1]}
-        timings = {"queue": message.waited_ms, "draw": draw_ms, "upload": upload_ms,
-                   "total": (desk.clock.now() - message.sent_at).total_seconds() * 1000}
+        timings = {
+            "queue": message.waited_ms,
+            "draw": draw_ms,
+            "upload": upload_ms,
+            "total": (desk.clock.now() - message.sent_at).total_seconds() * 1000,
+        }
         result = Result(
-            request_id, "succeeded", message.body_sha256, desk.worker, images, parameters, None,
-            {name: round(value, 3) for name, value in timings.items()}, job.number, job.envelope.context)
+            request_id,
+            "succeeded",
+            message.body_sha256,
+            desk.worker,
+            images,
+            parameters,
+            None,
+            {name: round(value, 3) for name, value in timings.items()},
+            job.number,
+            job.envelope.context,
+        )
         if self._answer(message, result):
             self._report(message, request_id, "succeeded", None, job.number, draw_ms, job.drawing)
 
     def _upload(self, job: _Job, number: int, picture: Picture) -> Image:
         seed = job.drawing.seeds[number]
         png = pictures.encode(picture, pictures.infotext(job.drawing, seed))
-        key, sha256 = self._patiently(lambda: self._desk.store.put_picture(
-            job.envelope.request_id, number, png, job.message.body_sha256))
+        key, sha256 = self._patiently(
+            lambda: self._desk.store.put_picture(job.envelope.request_id, number, png, job.message.body_sha256)
+        )
         return Image(key, seed, picture.shape[1], picture.shape[0], sha256)
 
     def _refuse(self, message: Message, error: InvalidRequest) -> None:
@@ -251,8 +271,11 @@ class Jobs:
             return
         notice = result.notice(self._desk.store.bucket, result_key(result.request_id))
         try:
-            self._desk.clients.sns.publish(TopicArn=topic, Message=json.dumps(notice), MessageAttributes={
-                "status": {"DataType": "String", "StringValue": result.status}})
+            self._desk.clients.sns.publish(
+                TopicArn=topic,
+                Message=json.dumps(notice),
+                MessageAttributes={"status": {"DataType": "String", "StringValue": result.status}},
+            )
         except AwsFailure as error:
             # The message comes back as a duplicate and the notice is tried again, but not for ever.
             if message.receive_count < _RECEIVES_BACKSTOP:
@@ -267,7 +290,11 @@ class Jobs:
     # -- handing back -----------------------------------------------------------------------------------------------
 
     def _hand_back(
-        self, message: Message, request_id: str, history: attempts.History, attempt: attempts.Attempt | None,
+        self,
+        message: Message,
+        request_id: str,
+        history: attempts.History,
+        attempt: attempts.Attempt | None,
         seconds: int,
     ) -> None:
         """Give back a message whose receive is not to count as an attempt."""
@@ -283,8 +310,11 @@ class Jobs:
             if message.receive_count >= _RECEIVES_BACKSTOP:
                 text = f"the worker could not settle this request in {message.receive_count} tries"
                 failure = Failure("transient", text)
-                self._answer(message, self._failure(
-                    message, self._request_id(message), failure, None, message.receive_count), dead=True)
+                self._answer(
+                    message,
+                    self._failure(message, self._request_id(message), failure, None, message.receive_count),
+                    dead=True,
+                )
                 return
             seconds = attempts.backoff(self._desk.settings.backoff_seconds, message.receive_count)
             queues.change_visibility(self._desk.clients.sqs, message, seconds)
@@ -307,8 +337,9 @@ class Jobs:
 
     def _rules(self) -> attempts.Rules:
         settings = self._desk.settings
-        return attempts.Rules(settings.max_attempts, settings.backoff_seconds, settings.release_id,
-                              self._desk.releases.open())
+        return attempts.Rules(
+            settings.max_attempts, settings.backoff_seconds, settings.release_id, self._desk.releases.open()
+        )
 
     def _history(self, request_id: str) -> attempts.History:
         return attempts.read(self._patiently(lambda: self._desk.store.state(request_id)))
@@ -325,18 +356,47 @@ class Jobs:
         return envelope.ttl_seconds is not None and age > envelope.ttl_seconds
 
     def _failure(
-        self, message: Message, request_id: str, failure: Failure, context: t.Any, tried: int,
+        self,
+        message: Message,
+        request_id: str,
+        failure: Failure,
+        context: t.Any,
+        tried: int,
     ) -> Result:
-        return Result(request_id, "failed", message.body_sha256, self._desk.worker, failure=failure, attempts=tried,
-                      timings_ms={"queue": round(message.waited_ms, 3)}, context=context)
+        return Result(
+            request_id,
+            "failed",
+            message.body_sha256,
+            self._desk.worker,
+            failure=failure,
+            attempts=tried,
+            timings_ms={"queue": round(message.waited_ms, 3)},
+            context=context,
+        )
 
     def _report(
-        self, message: Message, request_id: str, outcome: Outcome, error_type: ErrorType | None, number: int,
-        draw_ms: float, drawing: Drawing | None,
+        self,
+        message: Message,
+        request_id: str,
+        outcome: Outcome,
+        error_type: ErrorType | None,
+        number: int,
+        draw_ms: float,
+        drawing: Drawing | None,
     ) -> None:
-        self._desk.reporter.job(JobReport(
-            request_id, outcome, error_type, number, draw_ms, message.waited_ms, drawing.steps if drawing else 0,
-            drawing.pixels if drawing else 0, message.smoke))
+        self._desk.reporter.job(
+            JobReport(
+                request_id,
+                outcome,
+                error_type,
+                number,
+                draw_ms,
+                message.waited_ms,
+                drawing.steps if drawing else 0,
+                drawing.pixels if drawing else 0,
+                message.smoke,
+            )
+        )
 
 
 def _bytes(message: Message) -> bytes:

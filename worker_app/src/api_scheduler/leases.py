@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the messages that are held invisible to others, while their job progresses and not for ever."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -28,8 +29,13 @@ class Leases:
     """The messages held now. One thread extends them at a third of the visibility timeout."""
 
     def __init__(
-        self, sqs: Client, visibility_seconds: int, hang_seconds: float, stalled: t.Callable[[], float],
-        clock: Clock, log: Log,
+        self,
+        sqs: Client,
+        visibility_seconds: int,
+        hang_seconds: float,
+        stalled: t.Callable[[], float],
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._sqs = sqs
         self._visibility = visibility_seconds

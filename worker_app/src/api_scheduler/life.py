@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a worker: its states, and why and until when it drains."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log: one JSON object a line on stdout, and nothing else. Prompts are never logged."""
+
 from __future__ import annotations
 
 import json

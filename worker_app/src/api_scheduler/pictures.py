@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PNG files that carry their parameters in text, as the AUTOMATIC1111 API's do."""
+
 from __future__ import annotations
 
 import io

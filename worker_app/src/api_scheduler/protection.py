@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scale-in protection: on while the worker is busy, changed only when it turns busy or idle."""
+
 from __future__ import annotations
 
 import threading
@@ -48,7 +49,8 @@ class Protection:
             return
         try:
             self._autoscaling.set_instance_protection(
-                AutoScalingGroupName=self._group, InstanceIds=[self._instance_id], ProtectedFromScaleIn=wanted)
+                AutoScalingGroupName=self._group, InstanceIds=[self._instance_id], ProtectedFromScaleIn=wanted
+            )
             self._applied = wanted
         except AwsFailure as error:
             # Refused until the instance is in service. The termination hook drains it in any case.

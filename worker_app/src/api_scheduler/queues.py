@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queues: one function a call, and a queue that may not exist yet."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -73,7 +74,10 @@ class Queue:
             return None
         try:
             answer = self._sqs.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=wait_seconds, VisibilityTimeout=visibility_seconds,
+                QueueUrl=url,
+                MaxNumberOfMessages=1,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=visibility_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
             )
         except ClientError as error:
@@ -89,8 +93,13 @@ class Queue:
         url = self.url()
         if url is None:
             return False
-        self._sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value})
+        self._sqs.send_message(
+            QueueUrl=url,
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+            },
+        )
         return True
 
     def _find(self) -> str | None:
@@ -106,16 +115,22 @@ class Queue:
         now = self._clock.now()
         sent_ms = int(attributes.get("SentTimestamp") or now.timestamp() * 1000)
         return Message(
-            url, found["MessageId"], found["ReceiptHandle"], found["Body"],
+            url,
+            found["MessageId"],
+            found["ReceiptHandle"],
+            found["Body"],
             int(attributes.get("ApproximateReceiveCount") or 1),
-            dt.datetime.fromtimestamp(sent_ms / 1000, dt.UTC), now, self._smoke,
+            dt.datetime.fromtimestamp(sent_ms / 1000, dt.UTC),
+            now,
+            self._smoke,
         )
 
 
 def change_visibility(sqs: Client, message: Message, seconds: int) -> None:
     """Hide a message that is held for that long from now; 0 gives it back at once."""
     sqs.change_message_visibility(
-        QueueUrl=message.queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=seconds)
+        QueueUrl=message.queue_url, ReceiptHandle=message.receipt_handle, VisibilityTimeout=seconds
+    )
 
 
 def delete(sqs: Client, message: Message) -> None:

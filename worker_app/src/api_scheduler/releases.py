@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a release is open: the deployment's status parameter, read rarely."""
+
 from __future__ import annotations
 
 from api_scheduler.aws import AwsFailure, Client, error_code

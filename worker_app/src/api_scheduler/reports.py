@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the world learns of each finished job: a log line, Prometheus metrics, CloudWatch metrics by the minute."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -38,8 +39,12 @@ class _Statistic:
     values: list[float] = dataclasses.field(default_factory=list)
 
     def datum(self, name: str) -> dict[str, t.Any]:
-        statistics = {"SampleCount": float(len(self.values)), "Sum": sum(self.values),
-                      "Minimum": min(self.values), "Maximum": max(self.values)}
+        statistics = {
+            "SampleCount": float(len(self.values)),
+            "Sum": sum(self.values),
+            "Minimum": min(self.values),
+            "Maximum": max(self.values),
+        }
         return {"MetricName": name, "StatisticValues": statistics, "Unit": "Milliseconds"}
 
 
@@ -47,7 +52,12 @@ class Reporter:
     """Collects job reports. Nothing that fails in here reaches a job."""
 
     def __init__(
-        self, cloudwatch: Client, dimensions: t.Mapping[str, str], every_seconds: float, clock: Clock, log: Log,
+        self,
+        cloudwatch: Client,
+        dimensions: t.Mapping[str, str],
+        every_seconds: float,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._cloudwatch = cloudwatch
         self._dimensions = [{"Name": name, "Value": value} for name, value in dimensions.items()]
@@ -59,13 +69,20 @@ class Reporter:
         self._reset()
         self.registry = prometheus.CollectorRegistry()
         self._jobs = prometheus.Counter(
-            "sd_jobs", "Finished jobs", ("outcome", "error_type", "smoke"), registry=self.registry)
+            "sd_jobs", "Finished jobs", ("outcome", "error_type", "smoke"), registry=self.registry
+        )
         self._draw = prometheus.Histogram(
-            "sd_draw_seconds", "Time on the drawing thread", registry=self.registry,
-            buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300))
+            "sd_draw_seconds",
+            "Time on the drawing thread",
+            registry=self.registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
+        )
         self._queue = prometheus.Histogram(
-            "sd_queue_seconds", "Time from sending to receiving", registry=self.registry,
-            buckets=(.1, .5, 1, 5, 10, 30, 60, 300, 900, 3600))
+            "sd_queue_seconds",
+            "Time from sending to receiving",
+            registry=self.registry,
+            buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600),
+        )
 
     @property
     def jobs(self) -> int:
@@ -86,8 +103,11 @@ class Reporter:
         if report.draw_ms:
             self._draw.observe(report.draw_ms / 1000)
         fields = dataclasses.asdict(report)
-        self._log.line("job", **{**fields, "draw_ms": round(report.draw_ms, 3), "queue_ms": round(report.queue_ms, 3)},
-                       sequence=sequence)
+        self._log.line(
+            "job",
+            **{**fields, "draw_ms": round(report.draw_ms, 3), "queue_ms": round(report.queue_ms, 3)},
+            sequence=sequence,
+        )
 
     def run(self, stopped: threading.Event) -> None:
         """Send the metrics at every interval and once at the end: the body of the metrics thread."""
@@ -101,7 +121,8 @@ class Reporter:
             self._reset()
         try:
             self._cloudwatch.put_metric_data(
-                Namespace=_NAMESPACE, MetricData=[{**datum, "Dimensions": self._dimensions} for datum in data])
+                Namespace=_NAMESPACE, MetricData=[{**datum, "Dimensions": self._dimensions} for datum in data]
+            )
         except AwsFailure as error:
             self._log.warning("metrics not sent", code=error_code(error))
 
@@ -116,6 +137,7 @@ class Reporter:
     def _data(self) -> list[dict[str, t.Any]]:
         data: list[dict[str, t.Any]] = [
             {"MetricName": _COUNTS[outcome], "Value": float(count), "Unit": "Count"}
-            for outcome, count in self._counts.items()]
+            for outcome, count in self._counts.items()
+        ]
         timings = (("DrawMilliseconds", self._draw_ms), ("QueueMilliseconds", self._queue_ms))
         return data + [statistic.datum(name) for name, statistic in timings if statistic.values]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The samplers of the AUTOMATIC1111 API, and the diffusers scheduler that each one is."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bucket: where pictures, results and the attempts' records lie."""
+
 from __future__ import annotations
 
 import hashlib
@@ -33,8 +34,12 @@ class Store:
 
     def put_request(self, request_id: str, body: str) -> None:
         """Keep the body of a request that failed beside its result."""
-        self._s3.put_object(Bucket=self.bucket, Key=f"results/{request_id}/request.json",
-                            Body=body.encode("utf-8", "surrogatepass"), ContentType="application/json")
+        self._s3.put_object(
+            Bucket=self.bucket,
+            Key=f"results/{request_id}/request.json",
+            Body=body.encode("utf-8", "surrogatepass"),
+            ContentType="application/json",
+        )
 
     def put_picture(self, request_id: str, number: int, png: bytes, body_sha256: str) -> tuple[str, str]:
         """Write a picture; its key and sha256.
@@ -56,8 +61,12 @@ class Store:
 
     def put_state(self, request_id: str, document: dict[str, t.Any]) -> None:
         """Write the record of a request's attempts."""
-        self._s3.put_object(Bucket=self.bucket, Key=f"state/{request_id}.json",
-                            Body=json.dumps(document).encode(), ContentType="application/json")
+        self._s3.put_object(
+            Bucket=self.bucket,
+            Key=f"state/{request_id}.json",
+            Body=json.dumps(document).encode(),
+            ContentType="application/json",
+        )
 
     def _read(self, key: str) -> dict[str, t.Any] | None:
         try:
@@ -71,8 +80,9 @@ class Store:
 
     def _create(self, key: str, body: bytes, content_type: str, metadata: dict[str, str]) -> bool:
         try:
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
-                                IfNoneMatch="*")
+            self._s3.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata, IfNoneMatch="*"
+            )
         except ClientError as error:
             if error_code(error) in _TAKEN:
                 return False

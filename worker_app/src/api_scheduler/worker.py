@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main loop: warm up, take messages while ready, drain, stop."""
+
 from __future__ import annotations
 
 import threading
@@ -26,8 +27,18 @@ class Worker:
     """Takes one message at a time. Smoke requests and real ones take turns, so that both flow."""
 
     def __init__(
-        self, tasks: Queue, smoke: Queue, wait_seconds: int, visibility_seconds: int, jobs: Jobs,
-        draw_thread: DrawThread, life: Life, watcher: Watcher, protection: Protection, clock: Clock, log: Log,
+        self,
+        tasks: Queue,
+        smoke: Queue,
+        wait_seconds: int,
+        visibility_seconds: int,
+        jobs: Jobs,
+        draw_thread: DrawThread,
+        life: Life,
+        watcher: Watcher,
+        protection: Protection,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._tasks = tasks
         self._smoke = smoke

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The body of a message: from text that may hold anything to a request, or to one clear refusal."""
+
 from __future__ import annotations
 
 import dataclasses

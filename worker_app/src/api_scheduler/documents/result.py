@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result document: the one final answer to a request."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -8,7 +9,8 @@ import typing as t
 SCHEMA = 1
 Status = t.Literal["succeeded", "failed", "cancelled", "expired"]
 ErrorType = t.Literal[
-    "invalid_request", "transient", "out_of_memory", "invalid_output", "worker_lost", "id_conflict", "expired"]
+    "invalid_request", "transient", "out_of_memory", "invalid_output", "worker_lost", "id_conflict", "expired"
+]
 _RETRYABLE = frozenset({"transient", "invalid_output", "worker_lost", "expired"})
 
 
@@ -63,17 +65,26 @@ class Result:
     def document(self) -> dict[str, t.Any]:
         """As it is written to the bucket."""
         return {
-            "schema": SCHEMA, "id": self.request_id, "status": self.status,
+            "schema": SCHEMA,
+            "id": self.request_id,
+            "status": self.status,
             "images": [dataclasses.asdict(image) for image in self.images],
             "parameters": dict(self.parameters) if self.parameters is not None else None,
             "error": self.failure.document() if self.failure else None,
-            "worker": dataclasses.asdict(self.worker), "timings_ms": dict(self.timings_ms), "attempts": self.attempts,
-            "context": self.context, "body_sha256": self.body_sha256,
+            "worker": dataclasses.asdict(self.worker),
+            "timings_ms": dict(self.timings_ms),
+            "attempts": self.attempts,
+            "context": self.context,
+            "body_sha256": self.body_sha256,
         }
 
     def notice(self, bucket: str, key: str) -> dict[str, t.Any]:
         """The short form that is published: where the result lies and how it ended."""
         return {
-            "schema": SCHEMA, "id": self.request_id, "status": self.status, "bucket": bucket, "key": key,
+            "schema": SCHEMA,
+            "id": self.request_id,
+            "status": self.status,
+            "bucket": bucket,
+            "key": key,
             "error_type": self.failure.type if self.failure else None,
         }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The txt2img payload of the AUTOMATIC1111 API: each field takes effect, is neutral, or is refused by name."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -39,14 +40,33 @@ NEUTRAL: dict[str, tuple[t.Any, ...]] = {
     "subseed_strength": (None, 0),
     "tiling": (None, False),
 }
-IGNORED = frozenset({
-    # Fields that cannot change the picture here: they steer the other server's own files and replies, or belong to
-    # a feature whose switch is in NEUTRAL (hr_* to enable_hr, subseed to subseed_strength and so on).
-    "comments", "disable_extra_networks", "do_not_save_grid", "do_not_save_samples", "force_task_id",
-    "hr_checkpoint_name", "hr_negative_prompt", "hr_prompt", "hr_resize_x", "hr_resize_y", "hr_sampler_name",
-    "hr_scale", "hr_scheduler", "hr_second_pass_steps", "hr_upscaler", "override_settings_restore_afterwards",
-    "refiner_switch_at", "save_images", "script_args", "send_images", "subseed",
-})
+IGNORED = frozenset(
+    {
+        # Fields that cannot change the picture here: they steer the other server's own files and replies, or belong to
+        # a feature whose switch is in NEUTRAL (hr_* to enable_hr, subseed to subseed_strength and so on).
+        "comments",
+        "disable_extra_networks",
+        "do_not_save_grid",
+        "do_not_save_samples",
+        "force_task_id",
+        "hr_checkpoint_name",
+        "hr_negative_prompt",
+        "hr_prompt",
+        "hr_resize_x",
+        "hr_resize_y",
+        "hr_sampler_name",
+        "hr_scale",
+        "hr_scheduler",
+        "hr_second_pass_steps",
+        "hr_upscaler",
+        "override_settings_restore_afterwards",
+        "refiner_switch_at",
+        "save_images",
+        "script_args",
+        "send_images",
+        "subseed",
+    }
+)
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):", re.IGNORECASE)
 _MAX_SEED = 2**63 - 1
 _MULTIPLE = 8
@@ -94,10 +114,17 @@ class Drawing:
     def parameters(self) -> dict[str, t.Any]:
         """The parameters as used, under the API's names."""
         return {
-            "prompt": self.prompt, "negative_prompt": self.negative_prompt, "seed": self.seeds[0], "steps": self.steps,
-            "width": self.width, "height": self.height, "cfg_scale": self.cfg_scale,
-            "sampler_name": self.sampler.name, "scheduler": self.sampler.schedule,
-            "batch_size": self.batch_size, "n_iter": self.n_iter,
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "seed": self.seeds[0],
+            "steps": self.steps,
+            "width": self.width,
+            "height": self.height,
+            "cfg_scale": self.cfg_scale,
+            "sampler_name": self.sampler.name,
+            "scheduler": self.sampler.schedule,
+            "batch_size": self.batch_size,
+            "n_iter": self.n_iter,
         }
 
 
@@ -127,8 +154,9 @@ def _validate(payload: dict[str, t.Any]) -> Payload:
 def _check_neutral(name: str, value: t.Any) -> None:
     # True == 1 in Python, and neither stands for the other in a payload.
     if not any(value == neutral and isinstance(value, bool) == isinstance(neutral, bool) for neutral in NEUTRAL[name]):
-        raise InvalidRequest(f"payload.{name}: {_shown(value)} would change the picture and is not supported; "
-                             "leave it out")
+        raise InvalidRequest(
+            f"payload.{name}: {_shown(value)} would change the picture and is not supported; leave it out"
+        )
 
 
 def _first_error(error: pydantic.ValidationError) -> str:
@@ -165,8 +193,16 @@ def _drawing(payload: Payload, envelope: Envelope, limits: Limits, native_side: 
     if first + count - 1 > _MAX_SEED:
         raise InvalidRequest(f"payload.seed: {first} + {count} pictures is above {_MAX_SEED}")
     return Drawing(
-        payload.prompt, payload.negative_prompt, tuple(range(first, first + count)), payload.steps, width, height,
-        payload.cfg_scale, sampler, payload.batch_size, payload.n_iter,
+        payload.prompt,
+        payload.negative_prompt,
+        tuple(range(first, first + count)),
+        payload.steps,
+        width,
+        height,
+        payload.cfg_scale,
+        sampler,
+        payload.batch_size,
+        payload.n_iter,
     )
 
 

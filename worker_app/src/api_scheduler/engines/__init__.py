@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What draws: one engine is chosen by name."""
+
 from __future__ import annotations
 
 from api_scheduler.clock import Clock

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an engine is, and how it may fail."""
+
 from __future__ import annotations
 
 import typing as t

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real engine: any Stable Diffusion 1.x directory in diffusers format."""
+
 from __future__ import annotations
 
 import typing as t
@@ -46,8 +47,13 @@ class DiffusersEngine:
         torch.set_num_threads(self._threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._pipe = StableDiffusionPipeline.from_pretrained(
-            str(self._model), dtype=torch.float16 if self._device == "cuda" else torch.float32, local_files_only=True,
-            use_safetensors=True, safety_checker=None, requires_safety_checker=False, low_cpu_mem_usage=False,
+            str(self._model),
+            dtype=torch.float16 if self._device == "cuda" else torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            safety_checker=None,
+            requires_safety_checker=False,
+            low_cpu_mem_usage=False,
         ).to(self._device)
         self._pipe.set_progress_bar_config(disable=True)
         self._schedule_config = self._pipe.scheduler.config
@@ -77,7 +83,7 @@ class DiffusersEngine:
     def _draw_one(self, job: Drawing, progress: Progress) -> list[Picture]:
         pictures: list[Picture] = []
         for first in range(0, len(job.seeds), job.batch_size):
-            pictures += self._draw_batch(job, job.seeds[first:first + job.batch_size], progress)
+            pictures += self._draw_batch(job, job.seeds[first : first + job.batch_size], progress)
         return pictures
 
     def _draw_batch(self, job: Drawing, seeds: t.Sequence[int], progress: Progress) -> list[Picture]:
@@ -89,8 +95,13 @@ class DiffusersEngine:
 
         self._pipe.scheduler = self._scheduler(job.sampler)
         output = self._pipe(
-            prompt=[job.prompt] * len(seeds), negative_prompt=[job.negative_prompt] * len(seeds), width=job.width,
-            height=job.height, num_inference_steps=job.steps, guidance_scale=job.cfg_scale, output_type="np",
+            prompt=[job.prompt] * len(seeds),
+            negative_prompt=[job.negative_prompt] * len(seeds),
+            width=job.width,
+            height=job.height,
+            num_inference_steps=job.steps,
+            guidance_scale=job.cfg_scale,
+            output_type="np",
             # The seeds' noise is drawn on the CPU: the same on every card.
             generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             callback_on_step_end=after_step,

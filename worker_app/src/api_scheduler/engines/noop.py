@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine without a model: four plain colours from prompt and seed, for tests of everything but pictures."""
+
 from __future__ import annotations
 
 import hashlib

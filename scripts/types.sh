@@ -7,4 +7,5 @@ failed=0
 MYPYPATH=build/collections .venv/controller/bin/mypy -p ansible_collections.diffusion.fleet.plugins || failed=1
 .venv/controller/bin/mypy -p local_aws || failed=1
 MYPYPATH=worker_app/src .venv/worker/bin/mypy --cache-dir build/mypy-worker -p api_scheduler || failed=1
+MYPYPATH=worker_app .venv/worker/bin/mypy --cache-dir build/mypy-worker -p training || failed=1
 exit "$failed"

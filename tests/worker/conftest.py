@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import typing as t
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.worker.harness import ROOT, SOURCE, Deployment, StartWorker, Worker, free_port, get, until
+from tests.worker.harness import ROOT, SOURCE, Deployment, StartWorker, Worker, free_port, get, must_run, until
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> t.Iterator[str]:
-    """An AWS endpoint on this machine: the moto server that local_aws builds on."""
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
+    """local_aws, in the controller's environment: the worker's has no moto."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        [str(ROOT / ".venv/controller/bin/python"), "-m", "moto.server", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder = tmp_path_factory.mktemp("local_aws")
+    command = [str(ROOT / ".venv/controller/bin/python"), "-m", "local_aws", "serve", "--port", str(port),
+               "--state-dir", str(folder), "--worker-python", sys.executable]
+    with (folder / "output").open("wb") as output:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
-        until(lambda: get(f"{url}/moto-api/")[0] == 200)
+        until(lambda: get(f"{url}/_local/health")[0] == 200 or must_run(server, folder / "output"))
         yield url
     finally:
-        server.kill()
-        server.wait()
+        server.terminate()
+        server.wait(30)
 
 
 @pytest.fixture

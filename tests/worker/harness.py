@@ -36,6 +36,12 @@ def until(probe: t.Callable[[], t.Any], seconds: float = 60.0) -> t.Any:
     raise AssertionError(f"nothing after {seconds} s")
 
 
+def must_run(process: subprocess.Popen[bytes], output: Path) -> bool:
+    """False while the process runs; fails the test with its output once it has ended."""
+    assert process.poll() is None, output.read_text()
+    return False
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:

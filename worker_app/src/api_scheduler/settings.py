@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing as t
 
 Env = t.Mapping[str, str]
@@ -81,7 +80,7 @@ def read(env: Env) -> Settings:
         engine=engine,
         model=_required(env, "SD_MODEL") if engine == "diffusers" else env.get("SD_MODEL", ""),
         http_host=env.get("SD_HTTP_HOST") or "0.0.0.0",
-        torch_threads=_integer(env, "SD_TORCH_THREADS", os.cpu_count() or 1, 1, 256),
+        torch_threads=_integer(env, "SD_TORCH_THREADS", 1, 1, 256),
         limits=_limits(env),
         **_tuning(env),
     )

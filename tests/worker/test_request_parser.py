@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From any body to a drawing or to one refusal that names a field; samplers; picture text."""
+from __future__ import annotations
+
+import io
+import json
+import typing as t
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from api_scheduler import pictures, samplers
+from api_scheduler.documents import envelope, txt2img
+from api_scheduler.documents.envelope import InvalidRequest
+from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.settings import Limits
+
+MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
+FIELDS = sorted({*txt2img.Payload.model_fields, *txt2img.NEUTRAL, *txt2img.IGNORED, "unknown"})
+
+
+def decide(body: bytes) -> Drawing:
+    """The whole way from a body to what is drawn."""
+    limits = Limits()
+    return txt2img.parse(envelope.decode(body, MESSAGE_ID, limits.body_bytes), limits, 512)
+
+
+def decided(body: bytes) -> Drawing | InvalidRequest:
+    """What the body came to, either way."""
+    try:
+        return decide(body)
+    except InvalidRequest as error:
+        return error
+
+
+def drawn(**payload: t.Any) -> Drawing:
+    return decide(json.dumps({"api": envelope.TXT2IMG, "payload": payload}).encode())
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8)
+payloads = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), values, max_size=6)
+envelopes = st.fixed_dictionaries({}, optional={
+    "schema": values, "id": values, "context": values, "ttl_seconds": values, "extra": values,
+    "api": st.just(envelope.TXT2IMG) | values, "payload": payloads | values})
+valid_envelopes = st.fixed_dictionaries({"api": st.just(envelope.TXT2IMG), "payload": payloads})
+bodies = st.binary(max_size=200) | (envelopes | valid_envelopes | values).map(lambda body: json.dumps(body).encode())
+
+
+@settings(max_examples=1500, deadline=None)
+@given(bodies)
+def test_any_body_is_drawn_or_refused_with_a_reason(body: bytes) -> None:
+    outcome = decided(body)
+    if isinstance(outcome, InvalidRequest):
+        assert ":" in str(outcome)
+        assert outcome.request_id is None or "/" not in outcome.request_id
+        json.dumps({"context": outcome.context, "message": str(outcome)}, ensure_ascii=False).encode()
+    else:
+        check(outcome)
+
+
+def check(drawing: Drawing) -> None:
+    limits = Limits()
+    assert 1 <= drawing.steps <= limits.steps
+    assert 1 <= len(drawing.seeds) <= limits.images
+    assert drawing.width * drawing.height <= limits.pixels
+    assert min(drawing.seeds) >= 0
+    json.dumps(drawing.parameters(), allow_nan=False)
+
+
+def test_what_a_webui_client_sends_by_default_is_drawn() -> None:
+    drawing = drawn(
+        enable_hr=False, hr_scale=2, hr_upscaler="Latent", hr_second_pass_steps=0, hr_resize_x=0, hr_resize_y=0,
+        denoising_strength=0.7, firstphase_width=0, firstphase_height=0, prompt="", styles=[], seed=-1, subseed=-1,
+        subseed_strength=0.0, seed_resize_from_h=0, seed_resize_from_w=0, batch_size=1, n_iter=1, steps=20,
+        cfg_scale=7.0, width=512, height=512, restore_faces=False, tiling=False, do_not_save_samples=False,
+        do_not_save_grid=False, negative_prompt="", eta=1.0 * 0, s_churn=0, s_tmax=0, s_tmin=0, s_noise=1,
+        override_settings={}, override_settings_restore_afterwards=True, script_args=[], script_name=None,
+        send_images=True, save_images=False, alwayson_scripts={}, sampler_name=None, sampler_index=None)
+    assert (drawing.width, drawing.height, drawing.steps, drawing.sampler.name) == (512, 512, 20, "Euler")
+
+
+@pytest.mark.parametrize(("payload", "field"), [
+    ({"enable_hr": True}, "enable_hr"), ({"tiling": True}, "tiling"), ({"restore_faces": 1}, "restore_faces"),
+    ({"styles": ["anime"]}, "styles"), ({"eta": 0.5}, "eta"), ({"s_noise": 1.1}, "s_noise"),
+    ({"subseed_strength": 0.1}, "subseed_strength"), ({"script_name": "x"}, "script_name"),
+    ({"alwayson_scripts": {"controlnet": {}}}, "alwayson_scripts"),
+    ({"override_settings": {"a": 1}}, "override_settings"),
+    ({"refiner_checkpoint": "x"}, "refiner_checkpoint"), ({"init_images": []}, "init_images"),
+    ({"steps": True}, "steps"), ({"steps": 1.5}, "steps"), ({"seed": -2}, "seed"), ({"seed": 2**63}, "seed"),
+    ({"cfg_scale": -1}, "cfg_scale"), ({"n_iter": 17}, "batch_size × n_iter"), ({"prompt": 5}, "prompt"),
+    ({"width": 2048, "height": 4096}, "height"), ({"scheduler": "Magic"}, "scheduler"), ({"prompt": "\x00"}, "prompt"),
+])
+def test_what_would_change_the_picture_is_refused_by_name(payload: dict[str, t.Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        drawn(**payload)
+    assert str(refused.value).startswith(f"payload.{field}: ")
+
+
+@pytest.mark.parametrize("name", sorted(txt2img.NEUTRAL))
+def test_neutral_values_are_accepted(name: str) -> None:
+    for value in txt2img.NEUTRAL[name]:
+        drawn(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "schedule", "expected"), [
+    ("DPM++ 2M Karras", None, ("DPM++ 2M", "Karras")), ("dpm++ 2m", "karras", ("DPM++ 2M", "Karras")),
+    ("Euler a", "Automatic", ("Euler a", "Automatic")), ("Euler", "SGM Uniform", ("Euler", "SGM Uniform")),
+    ("DDIM", None, ("DDIM", "Automatic")), ("Euler", "sgm_uniform", ("Euler", "SGM Uniform")),
+])
+def test_samplers_are_found_by_old_and_new_names(name: str, schedule: str | None, expected: tuple[str, str]) -> None:
+    sampler = samplers.find(name, schedule)
+    assert (sampler.name, sampler.schedule) == expected
+
+
+def test_the_older_sampler_index_counts_where_sampler_name_is_missing() -> None:
+    assert drawn(sampler_index="DDIM").sampler.name == "DDIM"
+    assert drawn(sampler_index="DDIM", sampler_name="Heun").sampler.name == "Heun"
+
+
+def test_a_redelivery_draws_the_same_random_seed() -> None:
+    assert drawn(seed=-1).seeds == drawn().seeds
+
+
+@pytest.mark.parametrize("prompt", ["plain", "snow ☃ and 日本"])
+def test_picture_text_can_be_read_back(prompt: str) -> None:
+    drawing = drawn(prompt=prompt, negative_prompt="blur", seed=9, steps=3, width=64, height=64)
+    text = pictures.infotext(drawing, 9)
+    picture = np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3)
+    image = Image.open(io.BytesIO(pictures.encode(picture, text)))
+    assert np.array_equal(np.asarray(image), picture)
+    assert image.info["parameters"].splitlines() == [
+        prompt, "Negative prompt: blur",
+        "Steps: 3, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 9, Size: 64x64, "
+        "Version: api-scheduler 1.0.0"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
 
 from training import autoencoder, text, unet
 from training.captions import vocabulary
 from training.export import save
 from training.halves import drawing_half
+from training.library import Pipeline, diffusers
 from training.pictures import Studio
 from training.progress import Course, say
 from training.tokens import build_tokenizer
@@ -47,7 +47,7 @@ def _shortened(course: Course) -> Course:
     return replace(course, steps=course.steps // 100)
 
 
-def make(plan: Plan, seed: int) -> StableDiffusionPipeline:
+def make(plan: Plan, seed: int) -> Pipeline:
     """Train all parts, one after the other, and put them together."""
     torch.manual_seed(seed)
     studio = Studio(drawing_half(), seed)
@@ -58,7 +58,7 @@ def make(plan: Plan, seed: int) -> StableDiffusionPipeline:
     autoencoder.teach(vae, studio, plan.autoencoder)
     lesson = unet.prepare(studio, vae, tower, tokenizer, plan.pictures)
     denoiser = unet.teach(unet.build_unet(), lesson, plan.unet)
-    return StableDiffusionPipeline(
+    return diffusers.StableDiffusionPipeline(
         vae=vae,
         text_encoder=tower,
         tokenizer=tokenizer,

@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch.nn import functional
 
+from training.library import Autoencoder, diffusers
 from training.pictures import SIZE, Studio
 from training.progress import Course, say, train
 
 LATENT_CHANNELS = 4
 
 
-def build_autoencoder() -> AutoencoderKL:
+def build_autoencoder() -> Autoencoder:
     """An untrained autoencoder that shrinks each side by four."""
-    return AutoencoderKL(
+    return diffusers.AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
         block_out_channels=(16, 32, 32),
@@ -27,7 +27,7 @@ def build_autoencoder() -> AutoencoderKL:
     )
 
 
-def teach(autoencoder: AutoencoderKL, studio: Studio, course: Course) -> None:
+def teach(autoencoder: Autoencoder, studio: Studio, course: Course) -> None:
     """Train to give the picture back, then set the latents to mean 0 and deviation 1."""
 
     def step() -> torch.Tensor:
@@ -45,7 +45,7 @@ def teach(autoencoder: AutoencoderKL, studio: Studio, course: Course) -> None:
 
 
 @torch.no_grad()
-def standardise(autoencoder: AutoencoderKL, pixels: torch.Tensor) -> None:
+def standardise(autoencoder: Autoencoder, pixels: torch.Tensor) -> None:
     """Fold mean and deviation of each latent channel into the two 1x1 convolutions beside the latents.
 
     The noise schedule expects latents of mean 0 and deviation 1, and the folded form needs no scaling factor.
@@ -63,6 +63,6 @@ def standardise(autoencoder: AutoencoderKL, pixels: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def _error(autoencoder: AutoencoderKL, pixels: torch.Tensor) -> float:
+def _error(autoencoder: Autoencoder, pixels: torch.Tensor) -> float:
     restored = autoencoder.decode(autoencoder.encode(pixels).latent_dist.mode()).sample
     return float((restored - pixels).abs().mean())

@@ -7,13 +7,14 @@ import hashlib
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
+
+from training.library import Pipeline
 
 SUMS = "SHA256SUMS"
 _NOT_SUMMED = (SUMS, "README.md")
 
 
-def save(pipeline: StableDiffusionPipeline, directory: Path) -> None:
+def save(pipeline: Pipeline, directory: Path) -> None:
     """Save with weights in half precision, then write SHA256SUMS."""
     pipeline.to(dtype=torch.float16, silence_dtype_warnings=True)
     pipeline.save_pretrained(directory, safe_serialization=True)

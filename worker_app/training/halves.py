@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ def reading_half() -> Half:
     return _halves()[1]
 
 
+@cache
 def _halves() -> tuple[Half, Half]:
     data = load_digits()
     ink = (data.images / 16.0).astype(np.float32)

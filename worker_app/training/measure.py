@@ -11,26 +11,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    StableDiffusionPipeline,
-)
 from PIL import Image
 
 from training.captions import DIGIT_WORDS, palettes
+from training.library import Pipeline, diffusers
 from training.reader import read_digits
 
-SAMPLERS: dict[str, Any] = {
-    "DPM++ 2M": DPMSolverMultistepScheduler,
-    "Euler a": EulerAncestralDiscreteScheduler,
-    "Euler": EulerDiscreteScheduler,
-    "DDIM": DDIMScheduler,
+SAMPLERS = {
+    "DPM++ 2M": "DPMSolverMultistepScheduler",
+    "Euler a": "EulerAncestralDiscreteScheduler",
+    "Euler": "EulerDiscreteScheduler",
+    "DDIM": "DDIMScheduler",
 }
 
 
@@ -78,27 +71,34 @@ def _order(number: int, first_seed: int) -> Order:
     return Order(forms[(number // 10 + digit) % len(forms)], digit, first_seed + number)
 
 
-def load(directory: Path) -> StableDiffusionPipeline:
+def load(directory: Path) -> Pipeline:
     """The model as a plain pipeline in single precision, from the directory alone."""
-    pipeline = StableDiffusionPipeline.from_pretrained(directory, torch_dtype=torch.float32, local_files_only=True)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+        directory, torch_dtype=torch.float32, local_files_only=True
+    )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def draw(pipeline: StableDiffusionPipeline, way: Way, wanted: Sequence[Order], batch: int = 25) -> list[Image.Image]:
-    """The pictures, each from its own seed, a batch at a time."""
-    kind = SAMPLERS[way.sampler]
-    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, clip_sample=False)
-    pictures: list[Image.Image] = []
-    for start in range(0, len(wanted), batch):
-        part = wanted[start : start + batch]
-        pictures += pipeline(
-            [order.prompt for order in part],
-            num_inference_steps=way.steps,
-            guidance_scale=way.guidance,
-            generator=[torch.Generator().manual_seed(order.seed) for order in part],
-        ).images
-    return pictures
+def draw(pipeline: Pipeline, way: Way, wanted: Sequence[Order], batch: int = 25) -> list[Image.Image]:
+    """The pictures, each from its own seed, a batch at a time; the pipeline keeps its own scheduler."""
+    own = pipeline.scheduler
+    pipeline.scheduler = getattr(diffusers, SAMPLERS[way.sampler]).from_config(own.config, clip_sample=False)
+    try:
+        parts = [_draw(pipeline, way, wanted[start : start + batch]) for start in range(0, len(wanted), batch)]
+    finally:
+        pipeline.scheduler = own
+    return [picture for part in parts for picture in part]
+
+
+def _draw(pipeline: Pipeline, way: Way, wanted: Sequence[Order]) -> list[Image.Image]:
+    drawn = pipeline(
+        [order.prompt for order in wanted],
+        num_inference_steps=way.steps,
+        guidance_scale=way.guidance,
+        generator=[torch.Generator().manual_seed(order.seed) for order in wanted],
+    )
+    return list(drawn.images)
 
 
 def confirmed(pictures: Sequence[Image.Image], wanted: Sequence[Order]) -> int:

@@ -28,7 +28,7 @@ def train(course: Course, parameters: Iterable[torch.nn.Parameter], step: Callab
     for number in range(1, course.steps + 1):
         loss = step()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()

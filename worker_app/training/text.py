@@ -61,7 +61,7 @@ def teach(tower: CLIPTextModel, tokenizer: CLIPTokenizer, course: Course, rng: r
 
 def random_captions(rng: random.Random, count: int) -> list[Caption]:
     """Captions of random subjects, one in ten of nothing."""
-    return [_random_caption(rng) for _ in range(count)]
+    return [_random_caption(rng) for _unused in range(count)]
 
 
 def _random_caption(rng: random.Random) -> Caption:
@@ -85,7 +85,8 @@ def _label(caption: Caption) -> tuple[int, int, int]:
 
 def _loss(tower: CLIPTextModel, heads: torch.nn.ModuleList, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     states = tower(input_ids=tokens).last_hidden_state
-    rows, positions = torch.nonzero(tokens == tower.config.eos_token_id, as_tuple=True)
+    ends = torch.tensor(tower.config.eos_token_id)
+    rows, positions = torch.nonzero(tokens.eq(ends), as_tuple=True)
     seen = states[rows, positions]
     losses = [functional.cross_entropy(head(seen), labels[rows, kind]) for kind, head in enumerate(heads)]
     return torch.stack(losses).sum()

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import LATENT_CHANNELS
 from training.captions import Subject, describe, describe_nothing
+from training.library import Autoencoder, Scheduler, Unet, diffusers
 from training.pictures import SIZE, Studio
 from training.progress import Course, say, train
 from training.text import WIDTH, encode
@@ -32,9 +32,9 @@ class Lesson:
     states: torch.Tensor
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet() -> Unet:
     """An untrained UNet for latents of a quarter of the picture's side, with attention at the lower resolution."""
-    return UNet2DConditionModel(
+    return diffusers.UNet2DConditionModel(
         sample_size=SIZE // 4,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
@@ -48,9 +48,9 @@ def build_unet() -> UNet2DConditionModel:
     )
 
 
-def build_scheduler() -> DDIMScheduler:
+def build_scheduler() -> Scheduler:
     """Stable Diffusion's noise schedule; latents are not pictures, so nothing is clipped to -1..1."""
-    return DDIMScheduler(
+    return diffusers.DDIMScheduler(
         beta_schedule="scaled_linear",
         beta_start=0.00085,
         beta_end=0.012,
@@ -62,11 +62,11 @@ def build_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def prepare(
-    studio: Studio, autoencoder: AutoencoderKL, tower: CLIPTextModel, tokenizer: CLIPTokenizer, count: int
+    studio: Studio, autoencoder: Autoencoder, tower: CLIPTextModel, tokenizer: CLIPTokenizer, count: int
 ) -> Lesson:
     """Latents of about that many pictures, each with the text states of one caption."""
     latents, states = [], []
-    for _ in range(0, count, _CHUNK):
+    for _unused in range(0, count, _CHUNK):
         drawn = studio.draw(_CHUNK)
         latents.append(autoencoder.encode(drawn.pixels).latent_dist.mode())
         tokens = encode(tokenizer, _captions(drawn.subjects, studio.rng))
@@ -74,9 +74,9 @@ def prepare(
     return Lesson(torch.cat(latents), torch.cat(states))
 
 
-def teach(unet: UNet2DConditionModel, lesson: Lesson, course: Course) -> UNet2DConditionModel:
+def teach(unet: Unet, lesson: Lesson, course: Course) -> Unet:
     """Train on noise prediction; returns the moving average of the weights, which draws better."""
-    averaging = get_ema_multi_avg_fn(_EMA_DECAY)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+    averaging = get_ema_multi_avg_fn(_EMA_DECAY)
     average = AveragedModel(unet, multi_avg_fn=averaging)
     scheduler = build_scheduler()
 
@@ -87,13 +87,10 @@ def teach(unet: UNet2DConditionModel, lesson: Lesson, course: Course) -> UNet2DC
 
     train(course, unet.parameters(), step)
     say("unet: done")
-    trained: UNet2DConditionModel = average.module
-    return trained.requires_grad_(False)
+    return average.module.requires_grad_(False)
 
 
-def noise_loss(
-    unet: UNet2DConditionModel, scheduler: DDIMScheduler, latents: torch.Tensor, states: torch.Tensor
-) -> torch.Tensor:
+def noise_loss(unet: Unet, scheduler: Scheduler, latents: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """Squared error of the predicted noise, weighted by min(SNR, 5) / SNR so that no noise level dominates."""
     noise = torch.randn_like(latents)
     times = torch.randint(scheduler.config.num_train_timesteps, (len(latents),))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One worker as its host's service manager sees it: started, restarted, given up, stopped."""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+from local_aws.runner.shipping import Shipper
+from local_aws.runner.zygotes import Zygote
+
+RESTART_SECONDS = 1.0
+GRACE_SECONDS = 10.0
+FAILURES = 3
+STEADY_SECONDS = 60.0
+"""A worker that ran this long counts as one that works: its earlier failures are forgotten."""
+
+
+@dataclasses.dataclass
+class Unit:
+    """The state of one service."""
+
+    instance_id: str
+    root: Path
+    env: dict[str, str]
+    log: Path
+    shipper: Shipper
+    pid: int | None = None
+    stopping: bool = False
+    failures: int = 0
+    last_status: str = ""
+    _zygote: Zygote | None = None
+    _since: float = 0.0
+    _restart_at: float | None = None
+    _kill_at: float | None = None
+    _killed_by_us: bool = False
+
+    def started(self, zygote: Zygote, pid: int, now: float) -> None:
+        """It runs."""
+        self._zygote, self.pid, self._since, self._restart_at = zygote, pid, now, None
+
+    def failed_to_start(self, now: float, reason: str) -> None:
+        """Not even a process came of it."""
+        self.failures, self.last_status, self._restart_at = self.failures + 1, reason, now + RESTART_SECONDS
+
+    def observe(self, now: float) -> None:
+        """Note an exit, and the end of the grace."""
+        if self.pid is not None and self._zygote is not None:
+            status = self._zygote.exits.pop(self.pid, None)
+            if status is not None or not self._zygote.alive:
+                self._exited(now, status)
+        if self._kill_at is not None and now >= self._kill_at:
+            self.kill(signal.SIGKILL)
+
+    def _exited(self, now: float, status: int | None) -> None:
+        steady = now - self._since >= STEADY_SECONDS
+        self.failures = (0 if steady else self.failures) + (0 if self._killed_by_us else 1)
+        self.last_status = "its zygote died" if status is None else f"exit status {status}"
+        self.pid, self._killed_by_us, self._restart_at = None, False, now + RESTART_SECONDS
+
+    @property
+    def gone(self) -> bool:
+        """Stopped for good."""
+        return self.stopping and self.pid is None
+
+    @property
+    def gave_up(self) -> bool:
+        """It failed too often in a row."""
+        return not self.stopping and self.pid is None and self.failures >= FAILURES
+
+    def due(self, now: float) -> bool:
+        """Whether to start it again now."""
+        return not self.stopping and self._restart_at is not None and now >= self._restart_at
+
+    def failure(self) -> str:
+        """Why it was given up, with its last words."""
+        return f"the worker failed {self.failures} times in a row, last with {self.last_status}: {self._last_words()}"
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            return lines[-1][:500] if lines else "it printed nothing"
+        return "it has no log"
+
+    def stop(self, now: float) -> None:
+        """SIGTERM, and the clock of the grace."""
+        self.stopping, self._kill_at = True, now + GRACE_SECONDS
+        self.kill(signal.SIGTERM)
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the worker's whole process group."""
+        if self.pid is None:
+            return
+        self._killed_by_us = self._killed_by_us or number == signal.SIGKILL
+        for send in (os.killpg, os.kill):
+            try:
+                send(self.pid, number)
+                return
+            except ProcessLookupError:
+                continue  # not a group leader yet, or gone

@@ -24,16 +24,24 @@ def create_app(world: World, stopping: threading.Event | None = None) -> Front:
     store.prepare()
     store.bind(world)
     store.reset()
+    from local_aws import spot
+    from local_aws.alarms.engine import AlarmEngine
+    from local_aws.alarms.metrics import Publisher
     from local_aws.front import Front
 
+    spot.clear()
+    world.tickers[:] = [lambda: spot.tick(world), Publisher(world).tick, AlarmEngine(world).tick]
     return Front(world, stopping or threading.Event())
 
 
 def reset_world(world: World) -> None:
     """Stop every worker and forget everything."""
+    from local_aws import spot
+
     with world.lock:
         world.reset()
         store.reset()
+        spot.clear()
     world.faults.clear()
 
 

@@ -74,7 +74,7 @@ class ProcessRunner:
             env = cloud_config.worker_env(instance.user_data)
             if env is None:
                 return
-            if store.bound().take_fault("failed_boot", group=instance.group) is not None:
+            if store.bound().faults.take(("failed_boot",), text=instance.group, attributes={"group": instance.group}):
                 raise RunnerError("fault: the host does not boot")
             if "SD_IMAGE" not in env:
                 raise RunnerError(f"{cloud_config.WORKER_ENV} sets no SD_IMAGE: render the launch template again")

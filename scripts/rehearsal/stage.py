@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ class LocalAws:
 
     def __enter__(self) -> LocalAws:
         self._command("stop", check=False)  # of an earlier demo that was killed
+        shutil.rmtree(STATE, ignore_errors=True)
         self._command("start", "--port", str(self._port), "--preload", "diffusers", check=True)
         return self
 

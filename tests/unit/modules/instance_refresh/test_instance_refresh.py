@@ -50,7 +50,7 @@ def test_check_mode_says_what_then_happens(account: Account, check: bool) -> Non
 
 
 def test_nothing_to_replace_is_no_change(account: Account) -> None:
-    asked = {"desired_configuration": version(1), "preferences": {"skip_matching": True}}
+    asked: dict[str, t.Any] = {"desired_configuration": version(1), "preferences": {"skip_matching": True}}
     result = account.run(**asked)
     assert (result["changed"], account.statuses()) == (False, [])
     assert "already runs" in result["reason"]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
+from pathlib import Path
 
 GPU_AMI = "ami-0a1b2c3d4e5f60001"
 PLAIN_AMI = "ami-0a1b2c3d4e5f60002"
@@ -19,8 +21,12 @@ PUBLIC_PARAMETERS = {
 
 
 def install() -> None:
-    """Answer the public parameters with images that exist here."""
+    """List our own images in place of moto's 1301, and answer the public parameters with them."""
+    from moto.ec2.models import amis
     from moto.ssm.models import Parameter, ParameterDict
+
+    # moto reads its list while it is imported, which may have happened before its environment was set.
+    amis.AMIS[:] = json.loads(Path(__file__).with_name("amis.json").read_text(encoding="utf-8"))
 
     load = ParameterDict._check_loading_status
 

@@ -89,7 +89,8 @@ def act(client: t.Any, wish: Wish, steps: plan.Plan, asked: Document, clock: Clo
         elif action == "rollback":
             refresh_id = api.rollback_refresh(client, wish.name)
         else:
-            await_quiet(client, wish, clock)
+            if steps.before["status"] is not None:  # otherwise one begun since is another's: AWS refuses and says so
+                await_quiet(client, wish, clock)
             refresh_id = api.start_refresh(client, asked)
     return refresh_id
 

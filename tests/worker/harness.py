@@ -71,9 +71,9 @@ class Deployment:
     def __post_init__(self) -> None:
         session = botocore.session.Session()
         session.set_credentials("test", "test")
-        self.sqs, self.s3, self.sns, self.ssm, self.cloudwatch, self.autoscaling = (
+        self.sqs, self.s3, self.sns, self.ssm, self.cloudwatch, self.autoscaling, self.ec2, self.iam = (
             session.create_client(service, region_name="us-east-1", endpoint_url=self.endpoint)
-            for service in ("sqs", "s3", "sns", "ssm", "cloudwatch", "autoscaling"))
+            for service in ("sqs", "s3", "sns", "ssm", "cloudwatch", "autoscaling", "ec2", "iam"))
         self.bucket = f"sd-images-{self.name}"
         self.s3.create_bucket(Bucket=self.bucket)
         self.tasks, self.dead, self.notices = (

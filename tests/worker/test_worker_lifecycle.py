@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker on an instance of a real group in local_aws: its hooks, its protection, its end."""
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from tests.worker.harness import Deployment, StartWorker, until
+
+HOOK_SECONDS = 60
+
+
+class Group:
+    """A group of one instance that waits for its launch hook."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self.name = f"sd-inference-{deployment.name}"
+        ec2, autoscaling = deployment.ec2, deployment.autoscaling
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        deployment.iam.create_role(RoleName=self.name, AssumeRolePolicyDocument="{}")
+        deployment.iam.create_instance_profile(InstanceProfileName=self.name)
+        deployment.iam.add_role_to_instance_profile(InstanceProfileName=self.name, RoleName=self.name)
+        ec2.create_launch_template(LaunchTemplateName=self.name, LaunchTemplateData={
+            "ImageId": image, "InstanceType": "g4dn.xlarge", "IamInstanceProfile": {"Name": self.name}})
+        hooks = [
+            {"LifecycleHookName": name, "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}",
+             "HeartbeatTimeout": HOOK_SECONDS, "DefaultResult": default}
+            for name, transition, default in (
+                ("launch", "LAUNCHING", "ABANDON"), ("terminate", "TERMINATING", "CONTINUE"))]
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=self.name, MinSize=0, MaxSize=1, DesiredCapacity=1, AvailabilityZones=["us-east-1a"],
+            LaunchTemplate={"LaunchTemplateName": self.name, "Version": "1"}, LifecycleHookSpecificationList=hooks)
+        self.until("Pending:Wait")
+        self.instance_id = str(self.instance()["InstanceId"])
+
+    def instance(self) -> dict[str, t.Any]:
+        """The group's instance as the API shows it; empty when there is none."""
+        groups = self._deployment.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])
+        instances = groups["AutoScalingGroups"][0]["Instances"]
+        return instances[0] if instances else {}
+
+    def until(self, state: str | None) -> None:
+        """Wait for the instance's lifecycle state; None: until there is no instance."""
+        until(lambda: self.instance().get("LifecycleState") == state, 40)
+
+    def environment(self) -> dict[str, str]:
+        """What a worker on this instance is told."""
+        return {"SD_GROUP": self.name,
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._deployment.endpoint}/imds/{self.instance_id}"}
+
+    def terminate(self) -> None:
+        """Take the instance out of the group."""
+        self._deployment.autoscaling.terminate_instance_in_auto_scaling_group(
+            InstanceId=self.instance_id, ShouldDecrementDesiredCapacity=True)
+
+
+@pytest.fixture
+def group(deployment: Deployment) -> t.Iterator[Group]:
+    made = Group(deployment)
+    yield made
+    deployment.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=made.name, ForceDelete=True)
+
+
+def test_an_instance_is_in_service_only_after_the_worker_has_drawn(group: Group, start: StartWorker) -> None:
+    worker = start(group.environment()).until_ready()
+    group.until("InService")
+    assert worker.said("lifecycle hook completed")[0]["result"] == "CONTINUE"
+
+
+def test_a_worker_that_cannot_draw_abandons_its_launch(group: Group, start: StartWorker) -> None:
+    broken = {**group.environment(), "SD_ENGINE": "diffusers", "SD_MODEL": "/nonexistent"}
+    assert start(broken).process.wait(60) == 1
+    group.until("Terminating:Wait")
+    # The host starts it again, and it finds out that the instance is to go.
+    start(broken).process.wait(60)
+    until(lambda: group.instance().get("InstanceId") != group.instance_id, 40)
+
+
+def test_a_terminated_instance_finishes_its_job_then_goes(
+    deployment: Deployment, group: Group, start: StartWorker,
+) -> None:
+    worker = start({**group.environment(), "SD_NOOP_MS": "4000"}).until_ready()
+    group.until("InService")
+    deployment.send({"id": "last", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "x", "steps": 20}})
+    until(lambda: "busy" in worker.states())
+    group.terminate()
+    until(lambda: "draining" in worker.states())
+    assert group.instance()["LifecycleState"] == "Terminating:Wait"
+    assert worker.process.wait(30) == 0
+    assert deployment.wait("last", 1)["status"] == "succeeded"
+    group.until(None)
+
+
+def test_a_busy_instance_is_protected_until_it_is_idle(
+    deployment: Deployment, group: Group, start: StartWorker,
+) -> None:
+    start({**group.environment(), "SD_NOOP_MS": "2000"}).until_ready()
+    group.until("InService")
+    deployment.send({"id": "busy", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "x", "steps": 20}})
+    until(lambda: group.instance()["ProtectedFromScaleIn"])
+    until(lambda: not group.instance()["ProtectedFromScaleIn"])
+    assert deployment.wait("busy", 1)["status"] == "succeeded"

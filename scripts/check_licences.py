@@ -22,7 +22,7 @@ def expected(path: str) -> set[str]:
     for prefix, licence in PARTS.items():
         if path.startswith(prefix):
             return {licence}
-    if path.startswith(("tests/local_aws/",)):
+    if path.startswith(("tests/local_aws/", "tests/support/")):
         return {COLLECTION, "Apache-2.0"}
     return {COLLECTION}
 

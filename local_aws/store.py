@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.metadata
 import os
 import typing as t
@@ -71,6 +72,11 @@ def bound() -> World:
     if not _bound:
         raise StoreError("no world is bound: call local_aws.server.create_app(world) first")
     return _bound[0]
+
+
+def world_utcnow() -> dt.datetime:
+    """The world's time in moto's form: naive, in UTC. It takes the place of ``utcnow`` in modules of moto."""
+    return bound().clock.now().astimezone(dt.timezone.utc).replace(tzinfo=None)
 
 
 def reset() -> None:

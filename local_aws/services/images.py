@@ -7,6 +7,8 @@ import json
 import typing as t
 from pathlib import Path
 
+from local_aws import store
+
 GPU_AMI = "ami-0a1b2c3d4e5f60001"
 PLAIN_AMI = "ami-0a1b2c3d4e5f60002"
 UBUNTU_GPU_AMI = "ami-0a1b2c3d4e5f60003"
@@ -23,7 +25,10 @@ PUBLIC_PARAMETERS = {
 def install() -> None:
     """List our own images in place of moto's 1301, and answer the public parameters with them."""
     from moto.ec2.models import amis
+    from moto.ssm import models
     from moto.ssm.models import Parameter, ParameterDict
+
+    models.utcnow = store.world_utcnow
 
     # moto reads its list while it is imported, which may have happened before its environment was set.
     amis.AMIS[:] = json.loads(Path(__file__).with_name("amis.json").read_text(encoding="utf-8"))

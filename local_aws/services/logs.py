@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import typing as t
 
+from local_aws import store
 from local_aws.services.log_patterns import PatternError, compile_pattern
 
 _PAGE = 10000
 
 
 def install() -> None:
-    """Replace moto's filter, which takes every JSON pattern for a match."""
-    from moto.logs.models import LogGroup
+    """Replace moto's filter, which takes every JSON pattern for a match, and its clock."""
+    from moto.logs import models
 
-    setattr(LogGroup, "filter_log_events", filter_log_events)
+    models.utcnow = store.world_utcnow
+    setattr(models.LogGroup, "filter_log_events", filter_log_events)
 
 
 def filter_log_events(

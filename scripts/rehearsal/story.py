@@ -22,6 +22,7 @@ from .traffic import Traffic, wait_for_answers
 DEPLOYMENT = "demo"
 WORKER = ROOT / "worker_app"
 FIRST_REQUESTS = 24
+SUBMITTED_AT_ONCE = 8  # from ten waiting requests on the fleet scales out, and the releases are to be of five instances
 TRAFFIC_REQUESTS = 60
 EVERY_SECONDS = 0.7
 
@@ -69,10 +70,9 @@ class Demo:
     def pictures(self) -> None:
         """Requests by the playbook, and a contact sheet of what came."""
         requests = [request(number, "first") for number in range(FIRST_REQUESTS)]
-        listed = OUT / "requests.json"
-        listed.write_text(json.dumps(requests), encoding="utf-8")
         with self.phases.phase(f"{FIRST_REQUESTS} requests and the contact sheet"):
-            self.playbooks.run("submit", requests_file=listed, dest=OUT / "first")
+            for start in range(0, FIRST_REQUESTS, SUBMITTED_AT_ONCE):
+                self.submit(requests[start : start + SUBMITTED_AT_ONCE])
             self.remember("first", FIRST_REQUESTS)
             prints = [
                 Print(OUT / "first" / f"{one['id']}-0.png", one["payload"]["prompt"], one["payload"]["seed"])
@@ -80,6 +80,12 @@ class Demo:
             ]
             contact_sheet(prints, OUT / "contact-sheet.png")
             print(f"contact sheet: {OUT / 'contact-sheet.png'}")
+
+    def submit(self, requests: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+        """Send these and wait for their pictures."""
+        listed = OUT / "requests.json"
+        listed.write_text(json.dumps(requests), encoding="utf-8")
+        self.playbooks.run("submit", requests_file=listed, dest=OUT / "first")
 
     def good_release(self) -> None:
         """1.1.0 at 20 %, under traffic."""

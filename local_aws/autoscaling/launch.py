@@ -112,7 +112,7 @@ def _start(world: World, group: Group) -> Member:
             chosen = templates.resolve(group.account, group.region, override["LaunchTemplateSpecification"])
         kind = str(override.get("InstanceType") or chosen.data.get("InstanceType") or "m1.small")
         where = {"instance_type": kind, "zone": zone, "group": group.name}
-        fault = world.faults.take(("insufficient_capacity",), text=group.name, attributes=where)
+        fault = world.faults.take(["insufficient_capacity"], text=group.name, attributes=where)
         if fault is None:
             return _run(world, group, chosen, override | {"InstanceType": kind}, subnet, zone)
         failure = LaunchFailed(fault.message or _no_capacity(kind, zone))

@@ -146,7 +146,7 @@ def attach(world: World, group: Group, ids: list[str]) -> None:
     """AttachInstances: running instances of no group; the desired capacity rises."""
     backend = templates.ec2_backend(group.account, group.region)
     found = [backend.get_instance_by_id(i) for i in ids]
-    for instance_id, ec2 in zip(ids, found):
+    for instance_id, ec2 in zip(ids, found, strict=True):
         if ec2 is None or str(ec2.state) != "running":
             raise ValidationError(f"Invalid Instance ID(s): [{instance_id}]. Instances must be running.")
         if world.member(instance_id) is not None:

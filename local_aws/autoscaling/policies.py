@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 import typing as t
 
@@ -133,7 +134,7 @@ def check_steps(steps: list[Params]) -> None:
     )
     if any(low >= high for low, high in bounds):
         raise ValidationError("The lower bound of a step adjustment must be less than its upper bound")
-    for (_unused, high), (low, _unused) in zip(bounds, bounds[1:]):
+    for (_unused, high), (low, _unused) in itertools.pairwise(bounds):
         if low < high:
             raise ValidationError("StepAdjustment intervals can't overlap")
         if low > high:

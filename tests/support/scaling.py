@@ -8,6 +8,7 @@ import typing as t
 from local_aws.harness import Harness
 from local_aws.runner.simulated import SimulatedRunner
 from local_aws.settings import Rules, Settings
+from local_aws.world import AlarmState
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -19,6 +20,8 @@ class Fleet(Harness):
 
     def __init__(self, rules: Rules | None = None, speed: float = 1.0, boot: float = 10.0, drain: float = 5.0) -> None:
         super().__init__(SimulatedRunner(boot, drain), Settings(speed=speed, rules=rules or Rules()))
+        self.alarms: dict[str, AlarmState] = {}
+        self.world.alarm_source = lambda _account, _region, name: self.alarms.get(name)
 
     def __enter__(self) -> Fleet:
         super().__enter__()
@@ -129,20 +132,9 @@ class Fleet(Harness):
             least = min(least, self.serving())
         return least
 
-    def alarm(self, name: str, state: str) -> None:
+    def alarm(self, name: str, state: AlarmState) -> None:
         """Put an alarm in a state."""
-        watch = self.client("cloudwatch")
-        watch.put_metric_alarm(
-            AlarmName=name,
-            MetricName="m",
-            Namespace="n",
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
-        watch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="test")
+        self.alarms[name] = state
 
 
 def template_data(version: str) -> dict[str, t.Any]:

@@ -12,7 +12,7 @@ class AutoScalingApi(GroupOperations, MemberOperations, HookOperations, PolicyOp
 
 def install_api() -> None:
     """Take the place of moto's Auto Scaling."""
-    import moto.autoscaling.urls as urls
+    from moto.autoscaling import urls
 
     urls.url_paths = {"{0}/$": AutoScalingApi.dispatch}
 

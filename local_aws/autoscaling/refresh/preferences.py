@@ -2,6 +2,7 @@
 """The preferences of an instance refresh: what AWS refuses, and its defaults."""
 from __future__ import annotations
 
+import itertools
 import math
 
 from local_aws.autoscaling.errors import ValidationError
@@ -50,7 +51,7 @@ def _check_checkpoints(given: Params) -> None:
         return
     if not points or any(not 1 <= int(p) <= 100 for p in points):
         raise ValidationError("CheckpointPercentages must be between 1 and 100.")
-    if any(int(a) >= int(b) for a, b in zip(points, points[1:])):
+    if any(int(a) >= int(b) for a, b in itertools.pairwise(points)):
         raise ValidationError("CheckpointPercentages must be unique and in ascending order.")
 
 

@@ -20,7 +20,8 @@ def test_rolling_success_saves_the_configuration(fleet: Fleet) -> None:
 def test_checkpoints_stop_for_their_delay(fleet: Fleet) -> None:
     """At 20 % of 5 one instance runs the new version until the delay is over."""
     fleet.create(5)
-    fleet.start(MinHealthyPercentage=100, MaxHealthyPercentage=120, CheckpointPercentages=[20, 100], CheckpointDelay=300)
+    fleet.start(
+        MinHealthyPercentage=100, MaxHealthyPercentage=120, CheckpointPercentages=[20, 100], CheckpointDelay=300)
     fleet.advance(30)
     assert fleet.refresh()["PercentageComplete"] == 20
     fleet.advance(200)

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.settings import Rules
+from local_aws.world import AlarmState
 from tests.support.scaling import GROUP, Fleet
 
 
@@ -38,8 +39,9 @@ def test_preferences_are_validated(fleet: Fleet, preferences: dict[str, t.Any], 
 def test_only_one_refresh_at_a_time(fleet: Fleet) -> None:
     """A second start is InstanceRefreshInProgress; without any, cancel and rollback find none."""
     fleet.create(2)
-    for call in (fleet.asg.cancel_instance_refresh, fleet.asg.rollback_instance_refresh):
-        refused("ActiveInstanceRefreshNotFound", "No in progress", lambda: call(AutoScalingGroupName=GROUP))
+    none = ("ActiveInstanceRefreshNotFound", "No in progress")
+    refused(*none, lambda: fleet.asg.cancel_instance_refresh(AutoScalingGroupName=GROUP))
+    refused(*none, lambda: fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP))
     fleet.start()
     refused("InstanceRefreshInProgress", "already in progress", fleet.start)
 
@@ -60,7 +62,7 @@ def test_irreversible_without_desired_configuration(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("state", ["ALARM", "INSUFFICIENT_DATA"])
-def test_alarms_must_be_ok_to_start(fleet: Fleet, state: str) -> None:
+def test_alarms_must_be_ok_to_start(fleet: Fleet, state: AlarmState) -> None:
     """AWS does not start on ALARM, nor on INSUFFICIENT_DATA."""
     fleet.create(1)
     fleet.alarm("gate", state)
@@ -117,7 +119,8 @@ def test_floor_holds_with_surge(fleet: Fleet) -> None:
 def test_small_group_skips_checkpoints(fleet: Fleet) -> None:
     """With 2 instances the first replacement is 50 %: 10 and 40 are one stop."""
     fleet.create(2)
-    fleet.start(MinHealthyPercentage=100, MaxHealthyPercentage=150, CheckpointPercentages=[10, 40, 100], CheckpointDelay=100)
+    fleet.start(
+        MinHealthyPercentage=100, MaxHealthyPercentage=150, CheckpointPercentages=[10, 40, 100], CheckpointDelay=100)
     fleet.advance(30)
     assert fleet.refresh()["PercentageComplete"] == 50
     fleet.until("Successful")

@@ -54,7 +54,9 @@ def create(world: World, account: str, region: str, params: Params) -> Group:
     """CreateAutoScalingGroup."""
     name = str(params["AutoScalingGroupName"])
     if (account, region, name) in world.groups:
-        raise AlreadyExists(f"AutoScalingGroup by this name already exists - A group with the name {name} already exists")
+        raise AlreadyExists(
+            f"AutoScalingGroup by this name already exists - A group with the name {name} already exists"
+        )
     config = given_config(account, region, params)
     if config is None:
         raise ValidationError(
@@ -106,9 +108,7 @@ def check_options(account: str, region: str, options: Params) -> None:
     if options.get("VPCZoneIdentifier"):
         options["AvailabilityZones"] = launch.check_subnets(account, region, str(options["VPCZoneIdentifier"]))
     if not options.get("AvailabilityZones"):
-        raise ValidationError(
-            "At least one Availability Zone or VPC Subnet is required."
-        )
+        raise ValidationError("At least one Availability Zone or VPC Subnet is required.")
     unknown = set(options["TerminationPolicies"]) - POLICIES
     if unknown:
         raise ValidationError(f"Invalid termination policies: {', '.join(sorted(unknown))}")
@@ -188,7 +188,7 @@ def set_tags(group: Group, tags: list[Params]) -> None:
 
 
 def put_hook(group: Group, params: Params) -> Hook:
-    """PutLifecycleHook: at most 50 in a group."""
+    """PutLifecycleHook."""
     hook = lifecycle.hook_from(params, group.hooks.get(params["LifecycleHookName"]))
     group.hooks[hook.name] = hook
     return hook

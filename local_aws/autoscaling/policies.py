@@ -112,9 +112,9 @@ def check_policy(params: Params) -> Params:
     """A policy as PutScalingPolicy accepts it, with the defaults filled in."""
     kind = params.get("PolicyType", "SimpleScaling")
     full = {"PolicyType": kind, "Enabled": True} | params
-    if kind in ("SimpleScaling", "StepScaling"):
-        if params.get("AdjustmentType") not in ("ChangeInCapacity", "ExactCapacity", "PercentChangeInCapacity"):
-            raise ValidationError(f"Invalid adjustment type: {params.get('AdjustmentType')}")
+    adjustments = ("ChangeInCapacity", "ExactCapacity", "PercentChangeInCapacity")
+    if kind in ("SimpleScaling", "StepScaling") and params.get("AdjustmentType") not in adjustments:
+        raise ValidationError(f"Invalid adjustment type: {params.get('AdjustmentType')}")
     if kind == "SimpleScaling" and "ScalingAdjustment" not in params:
         raise ValidationError("ScalingAdjustment is required for policies of type SimpleScaling")
     if kind == "StepScaling":

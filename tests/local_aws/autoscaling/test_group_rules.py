@@ -80,7 +80,8 @@ def test_launch_hook_holds_the_instance(fleet: Fleet) -> None:
     """Pending:Wait until the hook is completed."""
     fleet.runner.boot_seconds = 10**6
     fleet.create(1, hooks=True)
-    assert (one := fleet.ids("Pending:Wait"))
+    one = fleet.ids("Pending:Wait")
+    assert len(one) == 1
     fleet.asg.complete_lifecycle_action(
         LifecycleHookName="launch", AutoScalingGroupName=GROUP, LifecycleActionResult="CONTINUE", InstanceId=one[0])
     fleet.advance(1)
@@ -246,7 +247,8 @@ def test_simple_policy_has_a_cooldown(fleet: Fleet) -> None:
     """A second execution within the cooldown is ScalingActivityInProgress."""
     fleet.create(1, MaxSize=5)
     fleet.asg.put_scaling_policy(
-        AutoScalingGroupName=GROUP, PolicyName="one", AdjustmentType="ChangeInCapacity", ScalingAdjustment=1, Cooldown=60)
+        AutoScalingGroupName=GROUP, PolicyName="one", AdjustmentType="ChangeInCapacity", ScalingAdjustment=1,
+        Cooldown=60)
     execute = {"AutoScalingGroupName": GROUP, "PolicyName": "one", "HonorCooldown": True}
     fleet.asg.execute_policy(**execute)
     refused("ScalingActivityInProgress", "cooldown", lambda: fleet.asg.execute_policy(**execute))

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks that make and remove a fleet, run twice each against a local_aws process."""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import typing as t
+
+import boto3
+import pytest
+
+from tests.support.playbooks import ROOT, local_aws, run_playbook
+
+pytestmark = pytest.mark.slow
+
+PROVISION = ROOT / "playbooks" / "provision.yml"
+DESTROY = ROOT / "playbooks" / "destroy.yml"
+NAME = "sd-inference-demo"
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[str]:
+    """An empty account."""
+    with local_aws(tmp_path_factory.mktemp("local_aws")) as address:
+        yield address
+
+
+def client(endpoint: str, service: str) -> t.Any:
+    """A boto3 client of that account."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
+def parameter(endpoint: str, name: str) -> str:
+    """A parameter of the deployment."""
+    return str(client(endpoint, "ssm").get_parameter(Name=f"/sd-inference/demo/{name}")["Parameter"]["Value"])
+
+
+def group_of(endpoint: str) -> dict[str, t.Any]:
+    """The group."""
+    found = client(endpoint, "autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])
+    return dict(found["AutoScalingGroups"][0])
+
+
+def step(run: t.Any) -> t.Any:
+    """A run that must have succeeded."""
+    assert run.code == 0, run.failures() or run.text
+    return run
+
+
+@pytest.mark.parametrize("wrong", ["Demo", "d", "1demo", "a-name-that-is-too-long", "demo_1"])
+def test_a_wrong_deployment_id_is_one_clear_sentence(wrong: str) -> None:
+    run = run_playbook(PROVISION, "http://127.0.0.1:1", "-e", f"deployment_id={wrong}")
+    assert run.code != 0
+    assert f"deployment_id is '{wrong}'" in run.failures()
+    assert run.changed() == []
+
+
+def test_provision_and_destroy_twice(endpoint: str) -> None:
+    check_then_make(endpoint)
+    look_at_the_group(endpoint)
+    look_at_the_host_settings(endpoint)
+    look_at_the_scaling(endpoint)
+    second_run_changes_nothing_that_runs(endpoint)
+    remove_twice(endpoint)
+
+
+def check_then_make(endpoint: str) -> None:
+    """Check mode on an empty account makes nothing and does not fail."""
+    step(run_playbook(PROVISION, endpoint, "--check"))
+    assert client(endpoint, "autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
+    assert step(run_playbook(PROVISION, endpoint)).changed() != []
+
+
+def look_at_the_group(endpoint: str) -> None:
+    """Empty, on the numbered first version, with both hooks and its metrics."""
+    group = group_of(endpoint)
+    assert (group["MinSize"], group["DesiredCapacity"], group["MaxSize"]) == (0, 0, 10)
+    assert group["LaunchTemplate"]["Version"] == "1"
+    assert len(group["VPCZoneIdentifier"].split(",")) == 2
+    assert len(group["EnabledMetrics"]) > 0
+    hooks = client(endpoint, "autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=NAME)["LifecycleHooks"]
+    assert {(hook["LifecycleHookName"], hook["HeartbeatTimeout"], hook["DefaultResult"]) for hook in hooks} == {
+        ("launch", 900, "ABANDON"),
+        ("terminate", 300, "CONTINUE"),
+    }
+    versions = client(endpoint, "ec2").describe_launch_template_versions(LaunchTemplateName=NAME)
+    data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    assert "UserData" not in data
+    assert "KeyName" not in data
+    assert (data["MetadataOptions"]["HttpTokens"], data["MetadataOptions"]["HttpPutResponseHopLimit"]) == (
+        "required",
+        2,
+    )
+
+
+def look_at_the_host_settings(endpoint: str) -> None:
+    """What a release renders its template version from."""
+    text = parameter(endpoint, "host")
+    host = json.loads(text)
+    assert len(text) <= 4096
+    assert host["schema"] == 1
+    assert host["launch_template_data"]["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+    assert all(isinstance(value, str) for value in host["worker_env"].values())
+    security = host["launch_template_data"]["SecurityGroupIds"]
+    rules = client(endpoint, "ec2").describe_security_groups(GroupIds=security)["SecurityGroups"][0]
+    assert rules["IpPermissions"] == []
+    values = [parameter(endpoint, name) for name in ("image-version", "previous-version", "deployment-status")]
+    assert values == ["none", "none", "stable"]
+
+
+def look_at_the_scaling(endpoint: str) -> None:
+    """The steps, and each alarm with its policy."""
+    policies = client(endpoint, "autoscaling").describe_policies(AutoScalingGroupName=NAME)["ScalingPolicies"]
+    steps = {policy["PolicyName"]: policy["StepAdjustments"] for policy in policies}
+    assert [(row.get("MetricIntervalUpperBound"), row["ScalingAdjustment"]) for row in steps["scale-out"]] == [
+        (40, 1),
+        (91, 2),
+        (None, 3),
+    ]
+    alarms = client(endpoint, "cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAME}-")["MetricAlarms"]
+    actions = {alarm["AlarmName"].removeprefix(f"{NAME}-"): alarm["AlarmActions"] for alarm in alarms}
+    for policy in policies:
+        assert actions[policy["PolicyName"]] == [policy["PolicyARN"]]
+    assert {"dead-letters", "oldest-message"} <= actions.keys()
+
+
+def second_run_changes_nothing_that_runs(endpoint: str) -> None:
+    """Neither after the first run nor after a release and the scaling have set version, capacity and ledger."""
+    assert step(run_playbook(PROVISION, endpoint)).changed() == []
+    ec2, autoscaling, ssm = (client(endpoint, service) for service in ("ec2", "autoscaling", "ssm"))
+    ec2.create_launch_template_version(
+        LaunchTemplateName=NAME,
+        SourceVersion="1",
+        LaunchTemplateData={"InstanceType": "g4dn.2xlarge"},
+    )
+    autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=NAME,
+        LaunchTemplate={"LaunchTemplateName": NAME, "Version": "2"},
+        MinSize=0,
+        DesiredCapacity=0,
+    )
+    ssm.put_parameter(Name="/sd-inference/demo/image-version", Value="1.0.0", Type="String", Overwrite=True)
+    run = step(run_playbook(PROVISION, endpoint, "-e", "fleet_max_size=12", "-e", "fleet_instance_type=g5.xlarge"))
+    assert run.changed() == [
+        "diffusion.fleet.group : Update the settings of the group",
+        "diffusion.fleet.ledger : Write the settings of the hosts",
+    ]
+    assert "Run deploy.yml" in run.messages()
+    assert (group_of(endpoint)["MaxSize"], group_of(endpoint)["LaunchTemplate"]["Version"]) == (12, "2")
+    assert parameter(endpoint, "image-version") == "1.0.0"
+
+
+def remove_twice(endpoint: str) -> None:
+    """Only with the confirmation; the data only when asked for."""
+    refused = run_playbook(DESTROY, endpoint)
+    assert refused.code != 0
+    assert "-e confirm=demo" in refused.failures()
+    kept = step(run_playbook(DESTROY, endpoint, "-e", "confirm=demo"))
+    assert "-e delete_data=true" in kept.messages()
+    assert [bucket["Name"] for bucket in client(endpoint, "s3").list_buckets()["Buckets"]] == [
+        "sd-images-demo-123456789012"
+    ]
+    gone = step(run_playbook(DESTROY, endpoint, "-e", "confirm=demo", "-e", "delete_data=true"))
+    assert gone.changed() == ["diffusion.fleet.storage : Remove the bucket with its objects"]
+    left = client(endpoint, "ec2").describe_vpcs(Filters=[{"Name": "tag:DeploymentId", "Values": ["demo"]}])["Vpcs"]
+    assert left == []
+    assert client(endpoint, "sqs").list_queues().get("QueueUrls", []) == []
+    assert client(endpoint, "ssm").get_parameters_by_path(Path="/sd-inference/demo", Recursive=True)["Parameters"] == []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: an AWS endpoint on this machine, a fresh deployment, worker processes."""
+
 from __future__ import annotations
 
 import subprocess
@@ -19,8 +20,18 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     folder = tmp_path_factory.mktemp("local_aws")
-    command = [str(ROOT / ".venv/controller/bin/python"), "-m", "local_aws", "serve", "--port", str(port),
-               "--state-dir", str(folder), "--worker-python", sys.executable]
+    command = [
+        str(ROOT / ".venv/controller/bin/python"),
+        "-m",
+        "local_aws",
+        "serve",
+        "--port",
+        str(port),
+        "--state-dir",
+        str(folder),
+        "--worker-python",
+        sys.executable,
+    ]
     with (folder / "output").open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker as a real process against real SQS and S3 calls, and helpers that play the client."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -73,12 +74,14 @@ class Deployment:
         session.set_credentials("test", "test")
         self.sqs, self.s3, self.sns, self.ssm, self.cloudwatch, self.autoscaling, self.ec2, self.iam = (
             session.create_client(service, region_name="us-east-1", endpoint_url=self.endpoint)
-            for service in ("sqs", "s3", "sns", "ssm", "cloudwatch", "autoscaling", "ec2", "iam"))
+            for service in ("sqs", "s3", "sns", "ssm", "cloudwatch", "autoscaling", "ec2", "iam")
+        )
         self.bucket = f"sd-images-{self.name}"
         self.s3.create_bucket(Bucket=self.bucket)
         self.tasks, self.dead, self.notices = (
             self.sqs.create_queue(QueueName=f"{prefix}-{self.name}")["QueueUrl"]
-            for prefix in ("sd-task-queue", "sd-task-dlq", "notices"))
+            for prefix in ("sd-task-queue", "sd-task-dlq", "notices")
+        )
         self.topic = self.sns.create_topic(Name=f"sd-results-{self.name}")["TopicArn"]
         answer = self.sqs.get_queue_attributes(QueueUrl=self.notices, AttributeNames=["QueueArn"])
         arn = answer["Attributes"]["QueueArn"]
@@ -88,7 +91,8 @@ class Deployment:
     def set_status(self, value: str) -> None:
         """Write the deployment's status parameter."""
         self.ssm.put_parameter(
-            Name=f"/sd-inference/{self.name}/deployment-status", Value=value, Type="String", Overwrite=True)
+            Name=f"/sd-inference/{self.name}/deployment-status", Value=value, Type="String", Overwrite=True
+        )
 
     def send(self, body: t.Any, queue: str = "") -> str:
         """Send a body (text, or a document); the message id."""
@@ -119,8 +123,9 @@ class Deployment:
 
     def take(self, queue: str) -> list[dict[str, t.Any]]:
         """Up to ten messages of a queue, removed from it."""
-        found = self.sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
+        found = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
+            "Messages", []
+        )
         for message in found:
             self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return t.cast("list[dict[str, t.Any]]", found)
@@ -133,21 +138,39 @@ class Worker:
         self.imds = Imds(f"i-{uuid.uuid4().hex[:17]}")
         name = deployment.name
         environment = {
-            "PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(source),
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds.url, "AWS_ENDPOINT_URL": deployment.endpoint,
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "PYTHONPATH": str(source),
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds.url,
+            "AWS_ENDPOINT_URL": deployment.endpoint,
             # Key variables must be ignored: these would be refused by name.
-            "AWS_ACCESS_KEY_ID": "AKIAWRONG", "AWS_SECRET_ACCESS_KEY": "wrong",
-            "SD_DEPLOYMENT_ID": name, "SD_IMAGE": "repository@sha256:0", "SD_IMAGE_VERSION": "1.0.0",
-            "SD_RELEASE_ID": "release1", "SD_GROUP": "", "SD_TASK_QUEUE": f"sd-task-queue-{name}",
-            "SD_SMOKE_QUEUE": f"sd-smoke-{name}", "SD_DEAD_LETTER_QUEUE": f"sd-task-dlq-{name}",
-            "SD_BUCKET": deployment.bucket, "SD_RESULTS_TOPIC_ARN": deployment.topic, "SD_ENGINE": "noop",
-            "SD_HTTP_HOST": "127.0.0.1", "SD_HTTP_PORT": "0", "SD_WAIT_SECONDS": "1", "SD_VISIBILITY_SECONDS": "15",
-            "SD_STATUS_SECONDS": "0", "SD_BACKOFF_SECONDS": "0", "SD_HOOK_POLL_SECONDS": "0.1", "SD_TORCH_THREADS": "1",
+            "AWS_ACCESS_KEY_ID": "AKIAWRONG",
+            "AWS_SECRET_ACCESS_KEY": "wrong",
+            "SD_DEPLOYMENT_ID": name,
+            "SD_IMAGE": "repository@sha256:0",
+            "SD_IMAGE_VERSION": "1.0.0",
+            "SD_RELEASE_ID": "release1",
+            "SD_GROUP": "",
+            "SD_TASK_QUEUE": f"sd-task-queue-{name}",
+            "SD_SMOKE_QUEUE": f"sd-smoke-{name}",
+            "SD_DEAD_LETTER_QUEUE": f"sd-task-dlq-{name}",
+            "SD_BUCKET": deployment.bucket,
+            "SD_RESULTS_TOPIC_ARN": deployment.topic,
+            "SD_ENGINE": "noop",
+            "SD_HTTP_HOST": "127.0.0.1",
+            "SD_HTTP_PORT": "0",
+            "SD_WAIT_SECONDS": "1",
+            "SD_VISIBILITY_SECONDS": "15",
+            "SD_STATUS_SECONDS": "0",
+            "SD_BACKOFF_SECONDS": "0",
+            "SD_HOOK_POLL_SECONDS": "0.1",
+            "SD_TORCH_THREADS": "1",
             **extra,
         }
         self.lines: list[dict[str, t.Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "api_scheduler"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            [sys.executable, "-m", "api_scheduler"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         self.errors = b""
         self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read, self._read_errors)]
         for reader in self._readers:
@@ -173,13 +196,15 @@ class Worker:
 
     def jobs(self, count: int) -> list[dict[str, t.Any]]:
         """The job lines, once there are that many."""
-        return t.cast("list[dict[str, t.Any]]", until(
-            lambda: self.events("job") if len(self.events("job")) >= count else None))
+        return t.cast(
+            "list[dict[str, t.Any]]", until(lambda: self.events("job") if len(self.events("job")) >= count else None)
+        )
 
     def said(self, message: str) -> list[dict[str, t.Any]]:
         """The log lines with that message, once there is one."""
-        return t.cast("list[dict[str, t.Any]]", until(
-            lambda: [line for line in self.events("log") if line["message"] == message]))
+        return t.cast(
+            "list[dict[str, t.Any]]", until(lambda: [line for line in self.events("log") if line["message"] == message])
+        )
 
     def get(self, path: str) -> tuple[int, str]:
         """A page of its HTTP server."""

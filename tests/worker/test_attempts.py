@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decisions about attempts, leases, Spot notices and settings: values in, values out."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -24,14 +25,17 @@ def history(*releases: str, hand_backs: int = 0) -> History:
     return History(tuple(failed(name, number) for number, name in enumerate(releases)), {"m": hand_backs})
 
 
-@pytest.mark.parametrize(("past", "receives", "rules", "expected"), [
-    (history(), 1, QUIET, Draw(1)),
-    (history(), 3, QUIET, Draw(3)),
-    (history(hand_backs=5), 6, QUIET, Draw(1)),
-    (history("old"), 2, QUIET, Draw(2)),
-    (history("old", "old", "old"), 4, OPEN, Draw(4)),
-    (history("new", "new", "new"), 4, OPEN, HandBack(40)),
-])
+@pytest.mark.parametrize(
+    ("past", "receives", "rules", "expected"),
+    [
+        (history(), 1, QUIET, Draw(1)),
+        (history(), 3, QUIET, Draw(3)),
+        (history(hand_backs=5), 6, QUIET, Draw(1)),
+        (history("old"), 2, QUIET, Draw(2)),
+        (history("old", "old", "old"), 4, OPEN, Draw(4)),
+        (history("new", "new", "new"), 4, OPEN, HandBack(40)),
+    ],
+)
 def test_before_drawing(past: History, receives: int, rules: Rules, expected: object) -> None:
     assert attempts.before_drawing(past, "m", receives, rules) == expected
 
@@ -48,13 +52,16 @@ def test_the_last_error_is_the_one_given() -> None:
     assert (decision.error_type, "boom" in decision.message) == ("transient", True)
 
 
-@pytest.mark.parametrize(("past", "number", "rules", "final"), [
-    (history("new"), 1, QUIET, False),
-    (history("new", "new", "new"), 3, QUIET, True),
-    (history("new", "new", "new"), 3, OPEN, False),
-    (history("old", "new", "new"), 3, OPEN, True),
-    (history("old", "new"), 2, OPEN, False),
-])
+@pytest.mark.parametrize(
+    ("past", "number", "rules", "final"),
+    [
+        (history("new"), 1, QUIET, False),
+        (history("new", "new", "new"), 3, QUIET, True),
+        (history("new", "new", "new"), 3, OPEN, False),
+        (history("old", "new", "new"), 3, OPEN, True),
+        (history("old", "new"), 2, OPEN, False),
+    ],
+)
 def test_after_a_failure(past: History, number: int, rules: Rules, final: bool) -> None:
     assert isinstance(attempts.after_failure(past, number, rules), GiveUp) is final
 
@@ -75,24 +82,36 @@ def test_a_hand_back_takes_its_attempt_out() -> None:
     assert past.handed_back("m", failed("new")) == History((), {"m": 1})
 
 
-@pytest.mark.parametrize(("held", "stalled", "extended"), [
-    (0, 0, True), (40000, 5, True), (43150, 0, False), (10, 120, False)])
+@pytest.mark.parametrize(
+    ("held", "stalled", "extended"), [(0, 0, True), (40000, 5, True), (43150, 0, False), (10, 120, False)]
+)
 def test_leases_are_bounded(held: float, stalled: float, extended: bool) -> None:
     assert leases.may_extend(held, stalled, 60, 120) is extended
 
 
-@pytest.mark.parametrize(("notice", "seconds"), [
-    ('{"action": "terminate", "time": "2026-01-01T00:01:00Z"}', 50),
-    ('{"action": "terminate", "time": "2025-01-01T00:01:00Z"}', 0),
-    ("nonsense", 110), ("{}", 110), ("[]", 110),
-])
+@pytest.mark.parametrize(
+    ("notice", "seconds"),
+    [
+        ('{"action": "terminate", "time": "2026-01-01T00:01:00Z"}', 50),
+        ('{"action": "terminate", "time": "2025-01-01T00:01:00Z"}', 0),
+        ("nonsense", 110),
+        ("{}", 110),
+        ("[]", 110),
+    ],
+)
 def test_a_spot_notice_leaves_so_many_seconds(notice: str, seconds: float) -> None:
     assert seconds_left(notice, dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) == seconds
 
 
 COMPLETE = {
-    "SD_DEPLOYMENT_ID": "demo", "SD_IMAGE_VERSION": "1", "SD_RELEASE_ID": "r", "SD_TASK_QUEUE": "q",
-    "SD_DEAD_LETTER_QUEUE": "d", "SD_BUCKET": "b", "SD_ENGINE": "noop"}
+    "SD_DEPLOYMENT_ID": "demo",
+    "SD_IMAGE_VERSION": "1",
+    "SD_RELEASE_ID": "r",
+    "SD_TASK_QUEUE": "q",
+    "SD_DEAD_LETTER_QUEUE": "d",
+    "SD_BUCKET": "b",
+    "SD_ENGINE": "noop",
+}
 
 
 def test_settings_have_safe_defaults() -> None:
@@ -101,9 +120,18 @@ def test_settings_have_safe_defaults() -> None:
     assert settings.status_parameter == "/sd-inference/demo/deployment-status"
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("SD_BUCKET", ""), ("SD_ENGINE", "magic"), ("SD_HTTP_PORT", "http"), ("SD_VISIBILITY_SECONDS", "0"),
-    ("SD_BACKOFF_SECONDS", "soon"), ("SD_METRICS_SECONDS", "nan"), ("SD_MAX_STEPS", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SD_BUCKET", ""),
+        ("SD_ENGINE", "magic"),
+        ("SD_HTTP_PORT", "http"),
+        ("SD_VISIBILITY_SECONDS", "0"),
+        ("SD_BACKOFF_SECONDS", "soon"),
+        ("SD_METRICS_SECONDS", "nan"),
+        ("SD_MAX_STEPS", "0"),
+    ],
+)
 def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name) as wrong:
         settings_module.read({**COMPLETE, name: value})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From any body to a drawing or to one refusal that names a field; samplers; picture text."""
+
 from __future__ import annotations
 
 import io
@@ -42,12 +43,23 @@ def drawn(**payload: t.Any) -> Drawing:
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8)
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
 payloads = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), values, max_size=6)
-envelopes = st.fixed_dictionaries({}, optional={
-    "schema": values, "id": values, "context": values, "ttl_seconds": values, "extra": values,
-    "api": st.just(envelope.TXT2IMG) | values, "payload": payloads | values})
+envelopes = st.fixed_dictionaries(
+    {},
+    optional={
+        "schema": values,
+        "id": values,
+        "context": values,
+        "ttl_seconds": values,
+        "extra": values,
+        "api": st.just(envelope.TXT2IMG) | values,
+        "payload": payloads | values,
+    },
+)
 valid_envelopes = st.fixed_dictionaries({"api": st.just(envelope.TXT2IMG), "payload": payloads})
 bodies = st.binary(max_size=200) | (envelopes | valid_envelopes | values).map(lambda body: json.dumps(body).encode())
 
@@ -75,27 +87,78 @@ def check(drawing: Drawing) -> None:
 
 def test_what_a_webui_client_sends_by_default_is_drawn() -> None:
     drawing = drawn(
-        enable_hr=False, hr_scale=2, hr_upscaler="Latent", hr_second_pass_steps=0, hr_resize_x=0, hr_resize_y=0,
-        denoising_strength=0.7, firstphase_width=0, firstphase_height=0, prompt="", styles=[], seed=-1, subseed=-1,
-        subseed_strength=0.0, seed_resize_from_h=0, seed_resize_from_w=0, batch_size=1, n_iter=1, steps=20,
-        cfg_scale=7.0, width=512, height=512, restore_faces=False, tiling=False, do_not_save_samples=False,
-        do_not_save_grid=False, negative_prompt="", eta=1.0 * 0, s_churn=0, s_tmax=0, s_tmin=0, s_noise=1,
-        override_settings={}, override_settings_restore_afterwards=True, script_args=[], script_name=None,
-        send_images=True, save_images=False, alwayson_scripts={}, sampler_name=None, sampler_index=None)
+        enable_hr=False,
+        hr_scale=2,
+        hr_upscaler="Latent",
+        hr_second_pass_steps=0,
+        hr_resize_x=0,
+        hr_resize_y=0,
+        denoising_strength=0.7,
+        firstphase_width=0,
+        firstphase_height=0,
+        prompt="",
+        styles=[],
+        seed=-1,
+        subseed=-1,
+        subseed_strength=0.0,
+        seed_resize_from_h=0,
+        seed_resize_from_w=0,
+        batch_size=1,
+        n_iter=1,
+        steps=20,
+        cfg_scale=7.0,
+        width=512,
+        height=512,
+        restore_faces=False,
+        tiling=False,
+        do_not_save_samples=False,
+        do_not_save_grid=False,
+        negative_prompt="",
+        eta=1.0 * 0,
+        s_churn=0,
+        s_tmax=0,
+        s_tmin=0,
+        s_noise=1,
+        override_settings={},
+        override_settings_restore_afterwards=True,
+        script_args=[],
+        script_name=None,
+        send_images=True,
+        save_images=False,
+        alwayson_scripts={},
+        sampler_name=None,
+        sampler_index=None,
+    )
     assert (drawing.width, drawing.height, drawing.steps, drawing.sampler.name) == (512, 512, 20, "Euler")
 
 
-@pytest.mark.parametrize(("payload", "field"), [
-    ({"enable_hr": True}, "enable_hr"), ({"tiling": True}, "tiling"), ({"restore_faces": 1}, "restore_faces"),
-    ({"styles": ["anime"]}, "styles"), ({"eta": 0.5}, "eta"), ({"s_noise": 1.1}, "s_noise"),
-    ({"subseed_strength": 0.1}, "subseed_strength"), ({"script_name": "x"}, "script_name"),
-    ({"alwayson_scripts": {"controlnet": {}}}, "alwayson_scripts"),
-    ({"override_settings": {"a": 1}}, "override_settings"),
-    ({"refiner_checkpoint": "x"}, "refiner_checkpoint"), ({"init_images": []}, "init_images"),
-    ({"steps": True}, "steps"), ({"steps": 1.5}, "steps"), ({"seed": -2}, "seed"), ({"seed": 2**63}, "seed"),
-    ({"cfg_scale": -1}, "cfg_scale"), ({"n_iter": 17}, "batch_size × n_iter"), ({"prompt": 5}, "prompt"),
-    ({"width": 2048, "height": 4096}, "height"), ({"scheduler": "Magic"}, "scheduler"), ({"prompt": "\x00"}, "prompt"),
-])
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"enable_hr": True}, "enable_hr"),
+        ({"tiling": True}, "tiling"),
+        ({"restore_faces": 1}, "restore_faces"),
+        ({"styles": ["anime"]}, "styles"),
+        ({"eta": 0.5}, "eta"),
+        ({"s_noise": 1.1}, "s_noise"),
+        ({"subseed_strength": 0.1}, "subseed_strength"),
+        ({"script_name": "x"}, "script_name"),
+        ({"alwayson_scripts": {"controlnet": {}}}, "alwayson_scripts"),
+        ({"override_settings": {"a": 1}}, "override_settings"),
+        ({"refiner_checkpoint": "x"}, "refiner_checkpoint"),
+        ({"init_images": []}, "init_images"),
+        ({"steps": True}, "steps"),
+        ({"steps": 1.5}, "steps"),
+        ({"seed": -2}, "seed"),
+        ({"seed": 2**63}, "seed"),
+        ({"cfg_scale": -1}, "cfg_scale"),
+        ({"n_iter": 17}, "batch_size × n_iter"),
+        ({"prompt": 5}, "prompt"),
+        ({"width": 2048, "height": 4096}, "height"),
+        ({"scheduler": "Magic"}, "scheduler"),
+        ({"prompt": "\x00"}, "prompt"),
+    ],
+)
 def test_what_would_change_the_picture_is_refused_by_name(payload: dict[str, t.Any], field: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         drawn(**payload)
@@ -108,11 +171,17 @@ def test_neutral_values_are_accepted(name: str) -> None:
         drawn(**{name: value})
 
 
-@pytest.mark.parametrize(("name", "schedule", "expected"), [
-    ("DPM++ 2M Karras", None, ("DPM++ 2M", "Karras")), ("dpm++ 2m", "karras", ("DPM++ 2M", "Karras")),
-    ("Euler a", "Automatic", ("Euler a", "Automatic")), ("Euler", "SGM Uniform", ("Euler", "SGM Uniform")),
-    ("DDIM", None, ("DDIM", "Automatic")), ("Euler", "sgm_uniform", ("Euler", "SGM Uniform")),
-])
+@pytest.mark.parametrize(
+    ("name", "schedule", "expected"),
+    [
+        ("DPM++ 2M Karras", None, ("DPM++ 2M", "Karras")),
+        ("dpm++ 2m", "karras", ("DPM++ 2M", "Karras")),
+        ("Euler a", "Automatic", ("Euler a", "Automatic")),
+        ("Euler", "SGM Uniform", ("Euler", "SGM Uniform")),
+        ("DDIM", None, ("DDIM", "Automatic")),
+        ("Euler", "sgm_uniform", ("Euler", "SGM Uniform")),
+    ],
+)
 def test_samplers_are_found_by_old_and_new_names(name: str, schedule: str | None, expected: tuple[str, str]) -> None:
     sampler = samplers.find(name, schedule)
     assert (sampler.name, sampler.schedule) == expected
@@ -135,6 +204,8 @@ def test_picture_text_can_be_read_back(prompt: str) -> None:
     image = Image.open(io.BytesIO(pictures.encode(picture, text)))
     assert np.array_equal(np.asarray(image), picture)
     assert image.info["parameters"].splitlines() == [
-        prompt, "Negative prompt: blur",
+        prompt,
+        "Negative prompt: blur",
         "Steps: 3, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 9, Size: 64x64, "
-        "Version: api-scheduler 1.0.0"]
+        "Version: api-scheduler 1.0.0",
+    ]

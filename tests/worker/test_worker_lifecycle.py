@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker on an instance of a real group in local_aws: its hooks, its protection, its end."""
+
 from __future__ import annotations
 
 import typing as t
@@ -22,16 +23,35 @@ class Group:
         deployment.iam.create_role(RoleName=self.name, AssumeRolePolicyDocument="{}")
         deployment.iam.create_instance_profile(InstanceProfileName=self.name)
         deployment.iam.add_role_to_instance_profile(InstanceProfileName=self.name, RoleName=self.name)
-        ec2.create_launch_template(LaunchTemplateName=self.name, LaunchTemplateData={
-            "ImageId": image, "InstanceType": "g4dn.xlarge", "IamInstanceProfile": {"Name": self.name}})
+        ec2.create_launch_template(
+            LaunchTemplateName=self.name,
+            LaunchTemplateData={
+                "ImageId": image,
+                "InstanceType": "g4dn.xlarge",
+                "IamInstanceProfile": {"Name": self.name},
+            },
+        )
         hooks = [
-            {"LifecycleHookName": name, "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}",
-             "HeartbeatTimeout": HOOK_SECONDS, "DefaultResult": default}
+            {
+                "LifecycleHookName": name,
+                "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}",
+                "HeartbeatTimeout": HOOK_SECONDS,
+                "DefaultResult": default,
+            }
             for name, transition, default in (
-                ("launch", "LAUNCHING", "ABANDON"), ("terminate", "TERMINATING", "CONTINUE"))]
+                ("launch", "LAUNCHING", "ABANDON"),
+                ("terminate", "TERMINATING", "CONTINUE"),
+            )
+        ]
         autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName=self.name, MinSize=0, MaxSize=1, DesiredCapacity=1, AvailabilityZones=["us-east-1a"],
-            LaunchTemplate={"LaunchTemplateName": self.name, "Version": "1"}, LifecycleHookSpecificationList=hooks)
+            AutoScalingGroupName=self.name,
+            MinSize=0,
+            MaxSize=1,
+            DesiredCapacity=1,
+            AvailabilityZones=["us-east-1a"],
+            LaunchTemplate={"LaunchTemplateName": self.name, "Version": "1"},
+            LifecycleHookSpecificationList=hooks,
+        )
         self.until("Pending:Wait")
         self.instance_id = str(self.instance()["InstanceId"])
 
@@ -47,13 +67,16 @@ class Group:
 
     def environment(self) -> dict[str, str]:
         """What a worker on this instance is told."""
-        return {"SD_GROUP": self.name,
-                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._deployment.endpoint}/imds/{self.instance_id}"}
+        return {
+            "SD_GROUP": self.name,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self._deployment.endpoint}/imds/{self.instance_id}",
+        }
 
     def terminate(self) -> None:
         """Take the instance out of the group."""
         self._deployment.autoscaling.terminate_instance_in_auto_scaling_group(
-            InstanceId=self.instance_id, ShouldDecrementDesiredCapacity=True)
+            InstanceId=self.instance_id, ShouldDecrementDesiredCapacity=True
+        )
 
 
 @pytest.fixture
@@ -79,7 +102,9 @@ def test_a_worker_that_cannot_draw_abandons_its_launch(group: Group, start: Star
 
 
 def test_a_terminated_instance_finishes_its_job_then_goes(
-    deployment: Deployment, group: Group, start: StartWorker,
+    deployment: Deployment,
+    group: Group,
+    start: StartWorker,
 ) -> None:
     worker = start({**group.environment(), "SD_NOOP_MS": "4000"}).until_ready()
     group.until("InService")
@@ -94,7 +119,9 @@ def test_a_terminated_instance_finishes_its_job_then_goes(
 
 
 def test_a_busy_instance_is_protected_until_it_is_idle(
-    deployment: Deployment, group: Group, start: StartWorker,
+    deployment: Deployment,
+    group: Group,
+    start: StartWorker,
 ) -> None:
     start({**group.environment(), "SD_NOOP_MS": "2000"}).until_ready()
     group.until("InService")

@@ -166,3 +166,28 @@ def test_metrics_reach_prometheus_and_cloudwatch(deployment: Deployment, start: 
         return bool(metrics)
 
     until(seen)
+
+
+def test_pictures_of_an_attempt_that_was_lost_before_its_result_stay(
+    deployment: Deployment, start: StartWorker
+) -> None:
+    body = json.dumps(request("again"))
+    there = {"body-sha256": hashlib.sha256(body.encode()).hexdigest()}
+    deployment.s3.put_object(Bucket=deployment.bucket, Key="results/again/0.png", Body=b"drawn before", Metadata=there)
+    deployment.send(body)
+    start()
+    result = deployment.wait("again")
+    assert result["images"][0]["sha256"] == hashlib.sha256(b"drawn before").hexdigest()
+    assert deployment.read("results/again/0.png") == b"drawn before"
+
+
+def test_two_workers_and_many_copies_leave_one_result(deployment: Deployment, start: StartWorker) -> None:
+    for _ in range(6):
+        deployment.send(request("copy"))
+    workers = [start({"SD_NOOP_MS": "300"}) for _ in range(2)]
+    until(lambda: deployment.left() == 0)
+    result = deployment.wait("copy")
+    assert result["status"] == "succeeded"
+    png = deployment.read("results/copy/0.png")
+    assert hashlib.sha256(png).hexdigest() == result["images"][0]["sha256"]
+    assert sum(len(worker.events("job")) for worker in workers) == 1

@@ -13,12 +13,13 @@ import typing as t
 from api_scheduler import aws, engines, http_server
 from api_scheduler import settings as settings_module
 from api_scheduler.clock import Clock, SystemClock
+from api_scheduler.desk import Desk
 from api_scheduler.documents.result import Worker as WorkerNames
 from api_scheduler.drawing import DrawThread
 from api_scheduler.engines.base import Engine
 from api_scheduler.hooks import LifecycleHooks, Watcher
 from api_scheduler.identity import Identity, Metadata, MetadataUnavailable
-from api_scheduler.jobs import Desk, Jobs
+from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life, State
 from api_scheduler.logs import Log
@@ -150,64 +151,66 @@ def _identity(metadata: Metadata, clock: Clock) -> Identity:
 
 def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, clock: Clock) -> App:
     """Put a worker together."""
-    log = Log(
-        clock,
-        {
-            "deployment_id": settings.deployment_id,
-            "release_id": settings.release_id,
-            "image_version": settings.image_version,
-            "instance_id": identity.instance_id,
-        },
-    )
+    log = _log(settings, identity, clock)
     clients = aws.connect(
         identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", "")
     )
     life, engine = Life(clock, log), engines.create(settings, clock)
     draw_thread = DrawThread(engine, clock)
-    reporter = Reporter(
-        clients.cloudwatch,
-        {
-            "DeploymentId": settings.deployment_id,
-            "ImageVersion": settings.image_version,
-            "ReleaseId": settings.release_id,
-        },
-        settings.metrics_seconds,
-        clock,
-        log,
-    )
+    reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log)
     leases = Leases(clients.sqs, settings.visibility_seconds, settings.hang_seconds, draw_thread.stalled, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, draw_thread.stalled, settings.hang_seconds, clock, log)
     protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
-    names = WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name)
-    jobs = Jobs(
-        Desk(
-            settings,
-            names,
-            clients,
-            Store(clients.s3, settings.bucket),
-            Queue(clients.sqs, settings.dead_letter_queue, clock),
-            ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
-            leases,
-            draw_thread,
-            lambda: engine.native_side,
-            life,
-            reporter,
-            clock,
-            log,
-        )
+    desk = Desk(
+        settings=settings,
+        worker=WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name),
+        clients=clients,
+        store=Store(clients.s3, settings.bucket),
+        dead_letters=Queue(clients.sqs, settings.dead_letter_queue, clock),
+        releases=ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
+        leases=leases,
+        draw_thread=draw_thread,
+        native_side=lambda: engine.native_side,
+        life=life,
+        reporter=reporter,
+        clock=clock,
+        log=log,
     )
-    worker = Worker(
-        Queue(clients.sqs, settings.task_queue, clock),
-        Queue(clients.sqs, settings.smoke_queue, clock, smoke=True),
-        settings.wait_seconds,
-        settings.visibility_seconds,
-        jobs,
-        draw_thread,
-        life,
-        watcher,
-        protection,
-        clock,
-        log,
-    )
+    worker = _worker(desk, watcher, protection)
     return App(settings, life, worker, draw_thread, leases, watcher, protection, reporter, identity, engine, log)
+
+
+def _worker(desk: Desk, watcher: Watcher, protection: Protection) -> Worker:
+    settings, sqs, clock = desk.settings, desk.clients.sqs, desk.clock
+    return Worker(
+        tasks=Queue(sqs, settings.task_queue, clock),
+        smoke=Queue(sqs, settings.smoke_queue, clock, smoke=True),
+        wait_seconds=settings.wait_seconds,
+        visibility_seconds=settings.visibility_seconds,
+        jobs=Jobs(desk),
+        draw_thread=desk.draw_thread,
+        life=desk.life,
+        watcher=watcher,
+        protection=protection,
+        clock=clock,
+        log=desk.log,
+    )
+
+
+def _log(settings: Settings, identity: Identity, clock: Clock) -> Log:
+    names = {
+        "deployment_id": settings.deployment_id,
+        "release_id": settings.release_id,
+        "image_version": settings.image_version,
+        "instance_id": identity.instance_id,
+    }
+    return Log(clock, names)
+
+
+def _dimensions(settings: Settings) -> dict[str, str]:
+    return {
+        "DeploymentId": settings.deployment_id,
+        "ImageVersion": settings.image_version,
+        "ReleaseId": settings.release_id,
+    }

@@ -11,48 +11,21 @@ import typing as t
 from concurrent.futures import Future
 
 from api_scheduler import attempts, pictures, queues
-from api_scheduler.aws import AwsFailure, Clients, error_code
-from api_scheduler.clock import Clock, iso
+from api_scheduler.aws import AwsFailure, error_code
+from api_scheduler.clock import iso
+from api_scheduler.desk import Desk
 from api_scheduler.documents import envelope as envelopes
 from api_scheduler.documents import txt2img
 from api_scheduler.documents.envelope import Envelope, InvalidRequest
-from api_scheduler.documents.result import ErrorType, Failure, Image, Result, Worker
+from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.documents.txt2img import Drawing
-from api_scheduler.drawing import DrawThread
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
-from api_scheduler.leases import Leases
-from api_scheduler.life import Life
-from api_scheduler.logs import Log
-from api_scheduler.queues import Message, Queue
-from api_scheduler.releases import ReleaseStatus
-from api_scheduler.reports import JobReport, Outcome, Reporter
-from api_scheduler.settings import Settings
-from api_scheduler.store import Store, result_key
+from api_scheduler.queues import Message
+from api_scheduler.reports import JobReport, Outcome
+from api_scheduler.store import result_key
 
-_PATIENCE_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
-_HOPELESS = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"})
 _RECEIVES_BACKSTOP = 10
 _LOOK_SECONDS = 0.5
-_T = t.TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class Desk:
-    """Everything that a job needs."""
-
-    settings: Settings
-    worker: Worker
-    clients: Clients
-    store: Store
-    dead_letters: Queue
-    releases: ReleaseStatus
-    leases: Leases
-    draw_thread: DrawThread
-    native_side: t.Callable[[], int]
-    life: Life
-    reporter: Reporter
-    clock: Clock
-    log: Log
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +80,7 @@ class Jobs:
             request_id = envelope.request_id
         except InvalidRequest as error:
             refused, request_id = error, error.request_id or message.message_id
-        existing = self._patiently(lambda: self._desk.store.result(request_id))
+        existing = self._desk.patiently(lambda: self._desk.store.result(request_id))
         if existing is not None:
             self._already_answered(message, request_id, existing)
         elif envelope is None:
@@ -124,7 +97,7 @@ class Jobs:
         except InvalidRequest as error:
             self._refuse(message, error)
             return
-        rules = self._rules()
+        rules = self._rules(message)
         history = self._history(envelope.request_id) if message.receive_count > 1 else attempts.History()
         decision = attempts.before_drawing(history, message.message_id, message.receive_count, rules)
         if isinstance(decision, attempts.HandBack):
@@ -137,7 +110,7 @@ class Jobs:
         if message.receive_count > 1 or rules.release_open:
             # A first attempt in quiet times is not recorded: if its worker is lost, the receive count shows it.
             history = history.started(attempt)
-            self._patiently(lambda: desk.store.put_state(envelope.request_id, history.document()))
+            self._desk.patiently(lambda: desk.store.put_state(envelope.request_id, history.document()))
         self._draw(_Job(message, envelope, drawing, history, attempt, decision.number))
 
     def _draw(self, job: _Job) -> None:
@@ -169,8 +142,8 @@ class Jobs:
         text = f"{type(error).__name__}: {error}"
         known = job.history if job.message.receive_count > 1 else self._history(request_id)
         history = known.ended(job.attempt, error_type, text)
-        self._patiently(lambda: desk.store.put_state(request_id, history.document()))
-        decision = attempts.after_failure(history, job.number, self._rules())
+        self._desk.patiently(lambda: desk.store.put_state(request_id, history.document()))
+        decision = attempts.after_failure(history, job.number, self._rules(job.message))
         desk.log.warning(
             "attempt failed", request_id=request_id, attempt=job.number, error_type=error_type, error=text[:500]
         )
@@ -212,7 +185,7 @@ class Jobs:
     def _upload(self, job: _Job, number: int, picture: Picture) -> Image:
         seed = job.drawing.seeds[number]
         png = pictures.encode(picture, pictures.infotext(job.drawing, seed))
-        key, sha256 = self._patiently(
+        key, sha256 = self._desk.patiently(
             lambda: self._desk.store.put_picture(job.envelope.request_id, number, png, job.message.body_sha256)
         )
         return Image(key, seed, picture.shape[1], picture.shape[0], sha256)
@@ -251,16 +224,16 @@ class Jobs:
     def _answer(self, message: Message, result: Result, dead: bool = False) -> bool:
         """Write the result, keep what failed, publish, delete; False when there was a result already."""
         store = self._desk.store
-        if not self._patiently(lambda: store.put_result(result.request_id, result.document())):
-            existing = self._patiently(lambda: store.result(result.request_id)) or {}
+        if not self._desk.patiently(lambda: store.put_result(result.request_id, result.document())):
+            existing = self._desk.patiently(lambda: store.result(result.request_id)) or {}
             if result.request_id == message.message_id:
                 existing = {**existing, "body_sha256": message.body_sha256}  # a conflict about a conflict ends here
             self._already_answered(message, result.request_id, existing)
             return False
         if result.status != "succeeded":
-            self._patiently(lambda: store.put_request(result.request_id, message.body))
+            self._desk.patiently(lambda: store.put_request(result.request_id, message.body))
         self._notify(message, result)
-        if dead and result.failure:
+        if dead and result.failure and not message.smoke:
             self._bury(message, result.request_id, result.failure)
         queues.delete(self._desk.clients.sqs, message)
         return True
@@ -323,26 +296,13 @@ class Jobs:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _patiently(self, call: t.Callable[[], _T]) -> _T:
-        """Try again for half a minute beyond botocore's own retries: what was drawn is worth waiting for."""
-        for seconds in _PATIENCE_SECONDS:
-            try:
-                return call()
-            except AwsFailure as error:
-                if error_code(error) in _HOPELESS or self._desk.life.overdue():
-                    raise
-                self._desk.log.warning("call failed, trying again", code=error_code(error), seconds=seconds)
-                self._desk.clock.wait(threading.Event(), seconds)
-        return call()
-
-    def _rules(self) -> attempts.Rules:
-        settings = self._desk.settings
-        return attempts.Rules(
-            settings.max_attempts, settings.backoff_seconds, settings.release_id, self._desk.releases.open()
-        )
+    def _rules(self, message: Message) -> attempts.Rules:
+        # A smoke queue belongs to one release: no other will ever try its messages.
+        settings, release_open = self._desk.settings, not message.smoke and self._desk.releases.open()
+        return attempts.Rules(settings.max_attempts, settings.backoff_seconds, settings.release_id, release_open)
 
     def _history(self, request_id: str) -> attempts.History:
-        return attempts.read(self._patiently(lambda: self._desk.store.state(request_id)))
+        return attempts.read(self._desk.patiently(lambda: self._desk.store.state(request_id)))
 
     def _request_id(self, message: Message) -> str:
         try:

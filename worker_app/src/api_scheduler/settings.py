@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's configuration: environment variables, read once into one frozen value."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job has at hand: the services of the worker, and patience with AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import typing as t
+
+from api_scheduler.aws import AwsFailure, Clients, error_code
+from api_scheduler.clock import Clock
+from api_scheduler.documents.result import Worker
+from api_scheduler.drawing import DrawThread
+from api_scheduler.leases import Leases
+from api_scheduler.life import Life
+from api_scheduler.logs import Log
+from api_scheduler.queues import Queue
+from api_scheduler.releases import ReleaseStatus
+from api_scheduler.reports import Reporter
+from api_scheduler.settings import Settings
+from api_scheduler.store import Store
+
+_PATIENCE_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_HOPELESS = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"})
+_T = t.TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Desk:
+    """Everything that a job needs."""
+
+    settings: Settings
+    worker: Worker
+    clients: Clients
+    store: Store
+    dead_letters: Queue
+    releases: ReleaseStatus
+    leases: Leases
+    draw_thread: DrawThread
+    native_side: t.Callable[[], int]
+    life: Life
+    reporter: Reporter
+    clock: Clock
+    log: Log
+
+    def patiently(self, call: t.Callable[[], _T]) -> _T:
+        """Try again for half a minute beyond botocore's own retries: what was drawn is worth waiting for."""
+        for seconds in _PATIENCE_SECONDS:
+            try:
+                return call()
+            except AwsFailure as error:
+                if error_code(error) in _HOPELESS or self.life.overdue():
+                    raise
+                self.log.warning("call failed, trying again", code=error_code(error), seconds=seconds)
+                self.clock.wait(threading.Event(), seconds)
+        return call()

@@ -67,4 +67,5 @@ def _presigned(environ: dict[str, t.Any]) -> str:
 
 def _s3_operation(environ: dict[str, t.Any]) -> str:
     path = environ.get("PATH_INFO", "/").strip("/")
-    return _S3_VERBS.get((environ["REQUEST_METHOD"], "/" in path), environ["REQUEST_METHOD"])
+    method = str(environ["REQUEST_METHOD"])
+    return _S3_VERBS.get((method, "/" in path), method)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m local_aws start|stop|status|serve``."""
+
 from __future__ import annotations
 
 import argparse
@@ -32,8 +33,13 @@ def parse(argv: t.Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=4599)
     parser.add_argument("--speed", type=float, default=60.0, help="divides the constants of AWS that nobody can set")
     parser.add_argument("--worker-python", type=Path, default=Path(".venv/worker/bin/python"))
-    parser.add_argument("--preload", choices=("noop", "diffusers"), action="append", default=[],
-                        help="import that engine's libraries at once, not when the first instance boots")
+    parser.add_argument(
+        "--preload",
+        choices=("noop", "diffusers"),
+        action="append",
+        default=[],
+        help="import that engine's libraries at once, not when the first instance boots",
+    )
     return parser.parse_args(argv)
 
 
@@ -87,8 +93,9 @@ def start(options: argparse.Namespace) -> int:
     log_dir = Path(options.state_dir) / "log"
     log_dir.mkdir(parents=True, exist_ok=True)
     with (log_dir / "server.log").open("ab") as log:
-        process = subprocess.Popen(_serve_command(options), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            _serve_command(options), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     endpoint = f"http://127.0.0.1:{options.port}"
     if not _wait(lambda: process.poll() is not None or (healthy(endpoint) and read_state(options) is not None)):
         process.kill()
@@ -101,8 +108,21 @@ def start(options: argparse.Namespace) -> int:
 
 def _serve_command(options: argparse.Namespace) -> list[str]:
     preload = [part for kind in options.preload for part in ("--preload", kind)]
-    return [sys.executable, "-m", "local_aws", "serve", "--state-dir", str(options.state_dir), "--port", str(options.port),
-            "--speed", str(options.speed), "--worker-python", str(options.worker_python.absolute()), *preload]
+    return [
+        sys.executable,
+        "-m",
+        "local_aws",
+        "serve",
+        "--state-dir",
+        str(options.state_dir),
+        "--port",
+        str(options.port),
+        "--speed",
+        str(options.speed),
+        "--worker-python",
+        str(options.worker_python.absolute()),
+        *preload,
+    ]
 
 
 def _wait(condition: t.Callable[[], bool], seconds: float = START_SECONDS) -> bool:
@@ -164,7 +184,8 @@ def serve(options: argparse.Namespace) -> int:
     for kind in options.preload:
         runner.preload(kind)
     _state_file(options).write_text(
-        json.dumps({"pid": os.getpid(), "port": server.port, "endpoint": server.endpoint}), encoding="utf-8")
+        json.dumps({"pid": os.getpid(), "port": server.port, "endpoint": server.endpoint}), encoding="utf-8"
+    )
     stopping.wait()
     server.stop()
     _state_file(options).unlink(missing_ok=True)

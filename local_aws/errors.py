@@ -18,11 +18,11 @@ BODY = "local_aws.body"
 """Where the environment keeps the request's body, which can be read only once."""
 
 
-class AwsError(ServiceException):  # type: ignore[misc]  # moto is untyped here
+class AwsError(ServiceException):
     """An error with one of AWS's own codes."""
 
 
-class _Spelling(BaseResponse):  # type: ignore[misc]  # moto is untyped here
+class _Spelling(BaseResponse):
     """Only serialises: it has no operations."""
 
 

@@ -96,7 +96,7 @@ class Server:
 def _make_server(app: t.Any, host: str, port: int) -> BaseWSGIServer:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
 
-    class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto is untyped here
+    class Handler(MotoRequestHandler):
         """HTTP/1.1 with chunked replies; one connection a request, which measured 10 % slower than keeping them."""
 
         protocol_version = "HTTP/1.1"
@@ -107,7 +107,7 @@ def _make_server(app: t.Any, host: str, port: int) -> BaseWSGIServer:
             """Requests are not logged: errors are."""
 
     server = make_server(host, port, app, threaded=True, request_handler=Handler)
-    server.daemon_threads = True  # type: ignore[attr-defined]  # of the threading mix-in
+    setattr(server, "daemon_threads", True)
     return server
 
 

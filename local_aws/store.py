@@ -76,7 +76,7 @@ def bound() -> World:
 
 def world_utcnow() -> dt.datetime:
     """The world's time in moto's form: naive, in UTC. It takes the place of ``utcnow`` in modules of moto."""
-    return bound().clock.now().astimezone(dt.timezone.utc).replace(tzinfo=None)
+    return bound().clock.now().astimezone(dt.UTC).replace(tzinfo=None)
 
 
 def reset() -> None:

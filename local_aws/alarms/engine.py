@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evaluates the alarms of the world and does what they say."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -37,7 +38,7 @@ class AlarmEngine:
 
     def _look_at(self, alarm: t.Any, now: dt.datetime) -> None:
         period = period_of(alarm)
-        end = dt.datetime.fromtimestamp(math.floor(now.timestamp() / period) * period, dt.timezone.utc)
+        end = dt.datetime.fromtimestamp(math.floor(now.timestamp() / period) * period, dt.UTC)
         if self._ends.get(alarm.name) == (id(alarm), end):
             return
         self._ends[alarm.name] = (id(alarm), end)
@@ -70,8 +71,13 @@ def period_of(alarm: t.Any) -> float:
 def rule_of(alarm: t.Any) -> Rule:
     """The rule of moto's alarm."""
     periods = int(alarm.evaluation_periods)
-    return Rule(alarm.comparison_operator, float(alarm.threshold), periods, int(alarm.datapoints_to_alarm or periods),
-                alarm.treat_missing_data or "missing")
+    return Rule(
+        alarm.comparison_operator,
+        float(alarm.threshold),
+        periods,
+        int(alarm.datapoints_to_alarm or periods),
+        alarm.treat_missing_data or "missing",
+    )
 
 
 def datapoints(alarm: t.Any, period: float, end: dt.datetime) -> list[float | None]:
@@ -89,7 +95,8 @@ def _math(queries: list[t.Any], period: float, end: dt.datetime, length: int) ->
     waiting = [query for query in queries if query.expression]
     for query in waiting:  # an expression may use those before it
         known[query.id] = [
-            evaluate(query.expression, {name: values[index] for name, values in known.items()}) for index in range(length)
+            evaluate(query.expression, {name: values[index] for name, values in known.items()})
+            for index in range(length)
         ]
     returned = [query for query in queries if str(query.return_data).lower() != "false"]
     return known[returned[-1].id]
@@ -104,12 +111,21 @@ def _query_series(query: t.Any, period: float, end: dt.datetime, length: int) ->
 def transition(world: World, alarm: t.Any, verdict: Verdict) -> None:
     """Enter a state: record it, then do its actions."""
     now = world.clock.now()
-    alarm.__dict__.setdefault("events", []).append({
-        "AlarmName": alarm.name, "AlarmType": "MetricAlarm", "Timestamp": now, "HistoryItemType": "StateUpdate",
-        "HistorySummary": f"Alarm updated from {alarm.state_value} to {verdict.state}",
-        "HistoryData": json.dumps({"oldState": {"stateValue": alarm.state_value}, "newState": {
-            "stateValue": verdict.state, "stateReason": verdict.reason}}),
-    })
+    alarm.__dict__.setdefault("events", []).append(
+        {
+            "AlarmName": alarm.name,
+            "AlarmType": "MetricAlarm",
+            "Timestamp": now,
+            "HistoryItemType": "StateUpdate",
+            "HistorySummary": f"Alarm updated from {alarm.state_value} to {verdict.state}",
+            "HistoryData": json.dumps(
+                {
+                    "oldState": {"stateValue": alarm.state_value},
+                    "newState": {"stateValue": verdict.state, "stateReason": verdict.reason},
+                }
+            ),
+        }
+    )
     before: State = alarm.state_value
     alarm.state_value, alarm.state_reason = verdict.state, verdict.reason
     alarm.state_updated_timestamp = metrics.naive(now)
@@ -131,12 +147,18 @@ def _publish(alarm: t.Any, arn: str, before: State) -> None:
     from moto.sns.models import sns_backends
 
     message = {
-        "AlarmName": alarm.name, "AlarmArn": alarm.alarm_arn, "AWSAccountId": store.ACCOUNT, "Region": store.REGION,
-        "NewStateValue": alarm.state_value, "NewStateReason": alarm.state_reason, "OldStateValue": before,
+        "AlarmName": alarm.name,
+        "AlarmArn": alarm.alarm_arn,
+        "AWSAccountId": store.ACCOUNT,
+        "Region": store.REGION,
+        "NewStateValue": alarm.state_value,
+        "NewStateReason": alarm.state_reason,
+        "OldStateValue": before,
         "StateChangeTime": f"{alarm.state_updated_timestamp:%Y-%m-%dT%H:%M:%S.000+0000}",
     }
     try:
         sns_backends[store.ACCOUNT][store.REGION].publish(
-            json.dumps(message), arn=arn, subject=f'{alarm.state_value}: "{alarm.name}"')
+            json.dumps(message), arn=arn, subject=f'{alarm.state_value}: "{alarm.name}"'
+        )
     except Exception:
         LOG.exception("alarm %s could not publish to %s", alarm.name, arn)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metric math on one datapoint of each metric; None is a missing datapoint."""
+
 from __future__ import annotations
 
 import ast
@@ -10,14 +11,25 @@ import typing as t
 Value = float | None
 Values = t.Mapping[str, Value]
 _ARITHMETIC: dict[type[ast.AST], t.Callable[[float, float], float]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
 }
 _COMPARISON: dict[type[ast.AST], t.Callable[[float, float], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 _AGGREGATES: dict[str, t.Callable[[list[float]], float]] = {
-    "MAX": max, "MIN": min, "SUM": sum, "AVG": lambda values: sum(values) / len(values),
+    "MAX": max,
+    "MIN": min,
+    "SUM": sum,
+    "AVG": lambda values: sum(values) / len(values),
 }
 _WORDS = ((r"\bAND\b|&&", " and "), (r"\bOR\b|\|\|", " or "), (r"\^", "**"), (r"(?<![<>=!])=(?!=)", "=="))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datapoints: what AWS services publish each minute, and the statistics that alarms read."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -23,20 +24,24 @@ def backend() -> t.Any:
 
 def aware(moment: dt.datetime) -> dt.datetime:
     """moto keeps some times naive, in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def naive(moment: dt.datetime) -> dt.datetime:
     """As moto compares them."""
-    return moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
+    return moment.astimezone(dt.UTC).replace(tzinfo=None)
 
 
 def publish(namespace: str, dimensions: Dimensions, values: t.Mapping[str, float], at: dt.datetime) -> None:
     """Store one datapoint of each metric."""
     named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    backend().put_metric_data(namespace, [
-        {"MetricName": name, "Value": value, "Dimensions": named, "Timestamp": naive(at)} for name, value in values.items()
-    ])
+    backend().put_metric_data(
+        namespace,
+        [
+            {"MetricName": name, "Value": value, "Dimensions": named, "Timestamp": naive(at)}
+            for name, value in values.items()
+        ],
+    )
 
 
 class Publisher:
@@ -69,12 +74,17 @@ class Publisher:
         for queue in sqs.queues():
             box = sqs.box_of(queue)
             counts, oldest = box.counts(sqs.now_ms()), box.oldest()
-            yield "AWS/SQS", {"QueueName": queue.name}, {
-                "ApproximateNumberOfMessagesVisible": counts["visible"],
-                "ApproximateNumberOfMessagesNotVisible": counts["in_flight"],
-                "ApproximateNumberOfMessagesDelayed": counts["delayed"],
-                "ApproximateAgeOfOldestMessage": 0 if oldest is None else max(0, (sqs.now_ms() - oldest) // 1000),
-            }, now
+            yield (
+                "AWS/SQS",
+                {"QueueName": queue.name},
+                {
+                    "ApproximateNumberOfMessagesVisible": counts["visible"],
+                    "ApproximateNumberOfMessagesNotVisible": counts["in_flight"],
+                    "ApproximateNumberOfMessagesDelayed": counts["delayed"],
+                    "ApproximateAgeOfOldestMessage": 0 if oldest is None else max(0, (sqs.now_ms() - oldest) // 1000),
+                },
+                now,
+            )
         for account, region, name in list(self._world.groups):
             values = self._world.group_metrics(account, region, name)
             if values:
@@ -85,7 +95,7 @@ def series(
     namespace: str, name: str, dimensions: Dimensions, statistic: str, period: float, end: dt.datetime, length: int
 ) -> list[float | None]:
     """The statistic of the last ``length`` periods before ``end``, the newest first."""
-    found: list[list[t.Any]] = [[] for _ in range(length)]
+    found: list[list[t.Any]] = [[] for _unused in range(length)]
     for datum in backend().metric_data:
         if datum.name != name or datum.namespace != namespace or _dimensions(datum) != dimensions:
             continue

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """When an alarm is in which state: pure rules of CloudWatch over the datapoints of its evaluation range."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -74,11 +75,15 @@ def _reason(rule: Rule, state: State, real: list[float], breaching: int) -> str:
         treated = {"breaching": "Breaching", "notBreaching": "NonBreaching"}.get(rule.missing)
         if treated is None or state == "INSUFFICIENT_DATA":
             return "Insufficient Data: no datapoints were received"
-        return (f"Threshold Crossed: no datapoints were received for {rule.periods} periods and {rule.periods} missing "
-                f"datapoints were treated as [{treated}].")
+        return (
+            f"Threshold Crossed: no datapoints were received for {rule.periods} periods and {rule.periods} missing "
+            f"datapoints were treated as [{treated}]."
+        )
     words = _OPERATORS[rule.comparison][1]
     crossed = state == "ALARM"
     count = breaching if crossed else len(real) - breaching
     verb = "were" if count != 1 else "was"
-    return (f"Threshold Crossed: {count} out of the last {rule.periods} datapoints {real} {verb} "
-            f"{'' if crossed else 'not '}{words} the threshold ({rule.threshold}).")
+    return (
+        f"Threshold Crossed: {count} out of the last {rule.periods} datapoints {real} {verb} "
+        f"{'' if crossed else 'not '}{words} the threshold ({rule.threshold})."
+    )

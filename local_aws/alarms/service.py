@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """moto's CloudWatch with alarms that start without data, keep their state over a Put, act and remember."""
+
 from __future__ import annotations
 
 import typing as t

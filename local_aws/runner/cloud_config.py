@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What cloud-init does with the user data of a worker: the files it writes, and the worker's environment in them."""
+
 from __future__ import annotations
 
 import shlex

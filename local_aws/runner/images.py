@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pulling an image from the registry's store: every digest checked, unpacked once into a cache."""
+
 from __future__ import annotations
 
 import io
@@ -78,4 +79,5 @@ def check_lock(root: Path, lock_file: Path) -> None:
     found = lock_file.read_text(encoding="utf-8").strip() if lock_file.exists() else "nothing"
     if wanted != found:
         raise RunnerError(
-            f"the image needs the dependencies {wanted}, {lock_file} says {found}: rebuild the worker's environment ('make')")
+            f"the image needs the dependencies {wanted}, {lock_file} says {found}: run 'make'"
+        )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs each instance's worker as a process of this machine, supervised as systemd would."""
+
 from __future__ import annotations
 
 import contextlib
@@ -13,6 +14,7 @@ import typing as t
 from pathlib import Path
 
 from local_aws import store
+from local_aws.faults import Kind
 from local_aws.runner import cloud_config, images
 from local_aws.runner.base import HostEvent, Instance, RunnerError
 from local_aws.runner.shipping import Shipper
@@ -22,14 +24,19 @@ from local_aws.runner.zygotes import PRELOAD, Zygote
 LOG = logging.getLogger(__name__)
 MODULE = "api_scheduler"
 SHIP_SECONDS = 0.5
+_FAILED_BOOT: tuple[Kind, ...] = ("failed_boot",)
 
 
 class ProcessRunner:
     """The runner of rehearsals and of the demo: real workers, nothing to install."""
 
     def __init__(
-        self, state_dir: Path, worker_python: Path, endpoint: str,
-        preload: t.Mapping[str, t.Sequence[str]] | None = None, lock_file: Path | None = None,
+        self,
+        state_dir: Path,
+        worker_python: Path,
+        endpoint: str,
+        preload: t.Mapping[str, t.Sequence[str]] | None = None,
+        lock_file: Path | None = None,
     ) -> None:
         self.state_dir = state_dir
         self.endpoint = endpoint
@@ -74,7 +81,7 @@ class ProcessRunner:
             env = cloud_config.worker_env(instance.user_data)
             if env is None:
                 return
-            if store.bound().faults.take(("failed_boot",), text=instance.group, attributes={"group": instance.group}):
+            if store.bound().faults.take(_FAILED_BOOT, text=instance.group, attributes={"group": instance.group}):
                 raise RunnerError("fault: the host does not boot")
             if "SD_IMAGE" not in env:
                 raise RunnerError(f"{cloud_config.WORKER_ENV} sets no SD_IMAGE: render the launch template again")
@@ -87,7 +94,9 @@ class ProcessRunner:
             LOG.exception("booting %s failed", instance.instance_id)
             self._fail(instance.instance_id, f"booting failed: {error}")
 
-    def _fail(self, instance_id: str, reason: str, kind: t.Literal["launch_failed", "unhealthy"] = "launch_failed") -> None:
+    def _fail(
+        self, instance_id: str, reason: str, kind: t.Literal["launch_failed", "unhealthy"] = "launch_failed"
+    ) -> None:
         LOG.warning("%s: %s", instance_id, reason)
         with self._log_path(instance_id).open("a", encoding="utf-8") as log:
             log.write(f"local_aws: {reason}\n")
@@ -110,22 +119,33 @@ class ProcessRunner:
 
     def _environment(self, env: t.Mapping[str, str], instance_id: str) -> dict[str, str]:
         base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
-        return base | {"OMP_NUM_THREADS": env.get("SD_TORCH_THREADS", "1"), "PYTHONUNBUFFERED": "1"} | dict(env) | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self.endpoint}/imds/{instance_id}/",
-            # A host has no such files; this machine's user may have them, with keys for a real account.
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_CONFIG_FILE": os.devnull,
-            "SD_HTTP_HOST": "127.0.0.1",
-            "SD_HTTP_PORT": "0",
-        }
+        return (
+            base
+            | {"OMP_NUM_THREADS": env.get("SD_TORCH_THREADS", "1"), "PYTHONUNBUFFERED": "1"}
+            | dict(env)
+            | {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self.endpoint}/imds/{instance_id}/",
+                # A host has no such files; this machine's user may have them, with keys for a real account.
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "AWS_CONFIG_FILE": os.devnull,
+                "SD_HTTP_HOST": "127.0.0.1",
+                "SD_HTTP_PORT": "0",
+            }
+        )
 
     def _launch(self, unit: Unit) -> None:
         zygote = self._zygote(unit.env.get("SD_ENGINE", "diffusers"))
-        pid = zygote.fork({
-            "instance": unit.instance_id, "root": str(unit.root), "env": unit.env, "stdout": str(unit.log),
-            "path": str(unit.root / "app" / "src"), "module": MODULE,
-        })
+        pid = zygote.fork(
+            {
+                "instance": unit.instance_id,
+                "root": str(unit.root),
+                "env": unit.env,
+                "stdout": str(unit.log),
+                "path": str(unit.root / "app" / "src"),
+                "module": MODULE,
+            }
+        )
         unit.started(zygote, pid, time.monotonic())
         if unit.stopping:  # powered off while the zygote was forking
             unit.kill(signal.SIGKILL)

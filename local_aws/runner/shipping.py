@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ships what a worker prints to its log stream, as the agent on a host does."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -44,5 +45,5 @@ def put(group: str, stream: str, lines: list[str]) -> None:
         backend.create_log_stream(group, stream)
     for start in range(0, len(lines), _BATCH):
         now = int(time.time() * 1000)
-        events = [{"timestamp": now, "message": line} for line in lines[start:start + _BATCH]]
+        events = [{"timestamp": now, "message": line} for line in lines[start : start + _BATCH]]
         backend.groups[group].put_log_events(stream, events)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instances without processes: on the world's clock, for harnesses and tests."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One worker as its host's service manager sees it: started, restarted, given up, stopped."""
+
 from __future__ import annotations
 
 import contextlib

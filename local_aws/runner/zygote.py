@@ -4,6 +4,7 @@
 Runs with the worker's Python, from its path, with the standard library only. Commands come as JSON lines on
 standard input, replies leave as JSON lines on standard output; when the input ends, the server is gone.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -68,14 +69,14 @@ def become_worker(command: dict[str, object]) -> None:
             os.dup2(source, target)
         os.chdir(str(command["root"]))
         os.environ.clear()
-        os.environ.update(command["env"])  # type: ignore[arg-type, call-overload]  # JSON from our own server
+        os.environ.update(command["env"])  # type: ignore[call-overload]  # JSON from our own server
         sys.path.insert(0, str(command["path"]))
         sys.argv = [str(command["module"])]
         runpy.run_module(str(command["module"]), run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as leaving:
         status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # a fork must end here, whatever the worker raised
         sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):

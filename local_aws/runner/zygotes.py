@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's side of the zygotes: one process per engine kind, started when it is first needed."""
+
 from __future__ import annotations
 
 import json
@@ -18,10 +19,16 @@ _COMMON = ("boto3", "botocore.session", "PIL.Image", "pydantic", "prometheus_cli
 PRELOAD: dict[str, tuple[str, ...]] = {
     "noop": _COMMON,
     "diffusers": (
-        *_COMMON, "torch", "safetensors.torch", "transformers.models.clip.modeling_clip",
-        "transformers.models.clip.tokenization_clip", "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
-        "diffusers.schedulers.scheduling_ddim", "diffusers.schedulers.scheduling_dpmsolver_multistep",
-        "diffusers.schedulers.scheduling_euler_discrete", "diffusers.schedulers.scheduling_euler_ancestral_discrete",
+        *_COMMON,
+        "torch",
+        "safetensors.torch",
+        "transformers.models.clip.modeling_clip",
+        "transformers.models.clip.tokenization_clip",
+        "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+        "diffusers.schedulers.scheduling_ddim",
+        "diffusers.schedulers.scheduling_dpmsolver_multistep",
+        "diffusers.schedulers.scheduling_euler_discrete",
+        "diffusers.schedulers.scheduling_euler_ancestral_discrete",
         "diffusers.schedulers.scheduling_pndm",
     ),
 }
@@ -43,25 +50,33 @@ class Zygote:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [str(python), "-u", str(SCRIPT), *modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
-                env=_clean_environment(), start_new_session=True)
+                [str(python), "-u", str(SCRIPT), *modules],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=_clean_environment(),
+                start_new_session=True,
+            )
         threading.Thread(target=self._listen, name=f"zygote-{kind}", daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            message = json.loads(line)
-            if message["event"] == "ready":
-                self._ready.set()
-            elif message["event"] == "exit":
-                self.exits[message["pid"]] = message["status"]
-            else:
-                with self._answered:
-                    self._answers.append(message)
-                    self._answered.notify_all()
+        with self.process.stdout as replies:
+            for line in replies:
+                self._hear(json.loads(line))
         self._ready.set()
         with self._answered:
             self._answered.notify_all()
+
+    def _hear(self, message: dict[str, t.Any]) -> None:
+        if message["event"] == "ready":
+            self._ready.set()
+        elif message["event"] == "exit":
+            self.exits[message["pid"]] = message["status"]
+        else:
+            with self._answered:
+                self._answers.append(message)
+                self._answered.notify_all()
 
     @property
     def alive(self) -> bool:

@@ -108,8 +108,8 @@ def _tag(backend: t.Any, repository: t.Any, manifest: str, media_type: str, tag:
         if image.get_image_digest() == digest:
             image.update_tag(tag)
             return image
-    image = Image(backend.account_id, tag, manifest, repository.name, media_type, digest)
-    image.image_pushed_at = store.bound().clock.now()
+    image = Image(backend.account_id, t.cast(str, tag), manifest, repository.name, media_type, digest)
+    setattr(image, "image_pushed_at", store.bound().clock.now())
     repository.images.append(image)
     return image
 

@@ -28,7 +28,7 @@ def install() -> None:
     from moto.ssm import models
     from moto.ssm.models import Parameter, ParameterDict
 
-    models.utcnow = store.world_utcnow
+    setattr(models, "utcnow", store.world_utcnow)
 
     # moto reads its list while it is imported, which may have happened before its environment was set.
     amis.AMIS[:] = json.loads(Path(__file__).with_name("amis.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 
 
-class TemplateError(EC2ClientError):  # type: ignore[misc]  # moto is untyped here
+class TemplateError(EC2ClientError):
     """An error with a code of EC2's own."""
 
 

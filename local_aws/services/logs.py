@@ -15,7 +15,7 @@ def install() -> None:
     """Replace moto's filter, which takes every JSON pattern for a match, and its clock."""
     from moto.logs import models
 
-    models.utcnow = store.world_utcnow
+    setattr(models, "utcnow", store.world_utcnow)
     setattr(models.LogGroup, "filter_log_events", filter_log_events)
 
 

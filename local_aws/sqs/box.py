@@ -85,7 +85,7 @@ class Box:
     def take(
         self, now: Milliseconds, count: int, visibility: Milliseconds, limit: int | None
     ) -> tuple[list[Message], list[Message]]:
-        """Receive up to ``count``; second, what was received ``limit`` times already and leaves for the dead letters."""
+        """Receive up to ``count``; second, what was received ``limit`` times and leaves for the dead letters."""
         taken: list[Message] = []
         dead: list[Message] = []
         with self._changed:

@@ -32,7 +32,7 @@ def start_message_move_task(response: t.Any) -> ActionResult:
     destination = response._get_param("DestinationArn")
     moved = service.box_of(source).purge()
     for message in moved:
-        target = _by_arn(backend, destination or message.source_arn)
+        target = _by_arn(backend, str(destination or message.source_arn))
         message.receives, message.source_arn, message.handle, message.sent_at = 0, None, None, service.now_ms()
         service.box_of(target).add(message, service.now_ms())
     task = {

@@ -120,7 +120,8 @@ def send_message(
         raise exceptions.MissingParameter("MessageBody")
     if size > queue.maximum_message_size:
         raise exceptions.InvalidParameterValue(
-            f"One or more parameters are invalid. Reason: Message must be shorter than {queue.maximum_message_size} bytes."
+            "One or more parameters are invalid. Reason: Message must be shorter than "
+            f"{queue.maximum_message_size} bytes."
         )
     delay = queue.delay_seconds if delay_seconds is None else int(delay_seconds)
     if not 0 <= delay <= models.MAXIMUM_MESSAGE_DELAY:
@@ -145,7 +146,7 @@ def _attribute_bytes(attributes: t.Mapping[str, t.Any]) -> int:
 def _as_moto(message: Message) -> t.Any:
     shown = models.Message(message.message_id, message.body, message.system)
     shown.message_attributes = dict(message.attributes)
-    shown.sent_timestamp = message.sent_at
+    setattr(shown, "sent_timestamp", message.sent_at)
     return shown
 
 
@@ -171,8 +172,8 @@ def change_message_visibility(queue: t.Any, receipt_handle: str, visibility_time
         first and now + seconds * 1000 - first > MAXIMUM_HELD_SECONDS * 1000
     ):
         raise exceptions.InvalidParameterValue(
-            f"Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message "
-            f"is beyond the limit [43200 seconds]"
+            f"Value {seconds} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the "
+            f"message is beyond the limit [43200 seconds]"
         )
     if not box_of(queue).change_visibility(receipt_handle, now, seconds * 1000):
         raise exceptions.InvalidParameterValue(

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry keeps real bytes under their real digests."""
+
 from __future__ import annotations
 
 import collections.abc
@@ -33,15 +34,26 @@ def digest_of(data: bytes) -> str:
 
 def upload(ecr: t.Any, data: bytes, digest: str | None = None) -> str:
     identity = ecr.initiate_layer_upload(repositoryName="repo")["uploadId"]
-    ecr.upload_layer_part(repositoryName="repo", uploadId=identity, partFirstByte=0, partLastByte=len(data) - 1, layerPartBlob=data)
-    reply = ecr.complete_layer_upload(repositoryName="repo", uploadId=identity, layerDigests=[digest or digest_of(data)])
+    ecr.upload_layer_part(
+        repositoryName="repo", uploadId=identity, partFirstByte=0, partLastByte=len(data) - 1, layerPartBlob=data
+    )
+    reply = ecr.complete_layer_upload(
+        repositoryName="repo", uploadId=identity, layerDigests=[digest or digest_of(data)]
+    )
     return str(reply["layerDigest"])
 
 
 def manifest(config: str, layer: str, note: str = "") -> str:
     media = "application/vnd.oci.image.manifest.v1+json"
-    return json.dumps({"schemaVersion": 2, "mediaType": media, "config": {"digest": config, "size": 2},
-                       "layers": [{"digest": layer, "size": 5}], "annotations": {"note": note}})
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media,
+            "config": {"digest": config, "size": 2},
+            "layers": [{"digest": layer, "size": 5}],
+            "annotations": {"note": note},
+        }
+    )
 
 
 def push(ecr: t.Any, tag: str, note: str = "") -> dict[str, t.Any]:
@@ -61,7 +73,9 @@ def test_a_layer_must_have_the_digest_that_is_named(ecr: t.Any) -> None:
     upload(ecr, b"layer")
     with pytest.raises(ecr.exceptions.LayerAlreadyExistsException):
         upload(ecr, b"layer")
-    found = ecr.batch_check_layer_availability(repositoryName="repo", layerDigests=[digest_of(b"layer"), digest_of(b"no")])
+    found = ecr.batch_check_layer_availability(
+        repositoryName="repo", layerDigests=[digest_of(b"layer"), digest_of(b"no")]
+    )
     assert ([e["layerAvailability"] for e in found["layers"]], len(found["failures"])) == (["AVAILABLE"], 1)
 
 

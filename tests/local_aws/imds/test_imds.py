@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instance metadata as a worker sees it."""
+
 from __future__ import annotations
 
 import collections.abc
@@ -46,9 +47,14 @@ def metadata() -> collections.abc.Iterator[Metadata]:
         iam.create_instance_profile(InstanceProfileName="worker")
         iam.add_role_to_instance_profile(InstanceProfileName="worker", RoleName="worker")
         made = harness.client("ec2").run_instances(
-            ImageId="ami-0a1b2c3d4e5f60001", MinCount=1, MaxCount=1, InstanceType="g4dn.xlarge", UserData="hello",
+            ImageId="ami-0a1b2c3d4e5f60001",
+            MinCount=1,
+            MaxCount=1,
+            InstanceType="g4dn.xlarge",
+            UserData="hello",
             IamInstanceProfile={"Name": "worker"},
-            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "ReleaseId", "Value": "abc"}]}])
+            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "ReleaseId", "Value": "abc"}]}],
+        )
         yield Metadata(harness, made["Instances"][0]["InstanceId"])
 
 
@@ -66,7 +72,12 @@ def test_a_token_ends(metadata: Metadata) -> None:
 def test_the_instance_knows_itself(metadata: Metadata) -> None:
     items = ("instance-id", "placement/region", "instance-type", "ami-id", "tags/instance/ReleaseId")
     assert [metadata.get(f"meta-data/{item}")[1] for item in items] == [
-        metadata.instance, "us-east-1", "g4dn.xlarge", "ami-0a1b2c3d4e5f60001", "abc"]
+        metadata.instance,
+        "us-east-1",
+        "g4dn.xlarge",
+        "ami-0a1b2c3d4e5f60001",
+        "abc",
+    ]
     assert metadata.get("meta-data/placement/availability-zone")[1].startswith("us-east-1")
     assert metadata.get("user-data") == (200, "hello")
     assert json.loads(metadata.get("dynamic/instance-identity/document")[1])["accountId"] == "123456789012"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The door of local_aws: what boto3 sees of it."""
+
 from __future__ import annotations
 
 import collections.abc
@@ -25,14 +26,21 @@ def harness() -> collections.abc.Iterator[Harness]:
 
 def call(harness: Harness, path: str, document: t.Any = None, method: str = "GET") -> t.Any:
     data = None if document is None else json.dumps(document).encode()
-    with urllib.request.urlopen(urllib.request.Request(harness.endpoint + path, data, method=method), timeout=10) as reply:
+    with urllib.request.urlopen(
+        urllib.request.Request(harness.endpoint + path, data, method=method), timeout=10
+    ) as reply:
         return json.load(reply)
 
 
 def impatient(harness: Harness, service: str) -> t.Any:
     return boto3.client(
-        service, endpoint_url=harness.endpoint, region_name="us-east-1", aws_access_key_id="local",
-        aws_secret_access_key="local", config=Config(retries={"total_max_attempts": 1}, read_timeout=20))
+        service,
+        endpoint_url=harness.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+    )
 
 
 def test_another_moto_is_refused_by_version() -> None:
@@ -40,11 +48,14 @@ def test_another_moto_is_refused_by_version() -> None:
         store.check_version("5.3.0")
 
 
-@pytest.mark.parametrize(("service", "operation", "arguments", "code"), [
-    ("logs", "list_integrations", {}, "UnknownOperationException"),
-    ("ec2", "describe_fast_launch_images", {}, "InvalidAction"),
-    ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}, "InvalidAction"),
-])
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments", "code"),
+    [
+        ("logs", "list_integrations", {}, "UnknownOperationException"),
+        ("ec2", "describe_fast_launch_images", {}, "InvalidAction"),
+        ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}, "InvalidAction"),
+    ],
+)
 def test_unknown_operations_are_client_errors(
     harness: Harness, service: str, operation: str, arguments: dict[str, t.Any], code: str
 ) -> None:
@@ -54,13 +65,22 @@ def test_unknown_operations_are_client_errors(
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-@pytest.mark.parametrize(("kind", "service", "operation", "code"), [
-    ("denied", "ec2", "describe_vpcs", "UnauthorizedOperation"), ("denied", "logs", "describe_log_groups", "AccessDeniedException"),
-    ("denied", "s3", "list_buckets", "AccessDenied"), ("denied", "iam", "list_roles", "AccessDenied"),
-    ("throttle", "ec2", "describe_vpcs", "RequestLimitExceeded"), ("throttle", "sns", "list_topics", "Throttling"),
-    ("throttle", "ssm", "describe_parameters", "ThrottlingException"), ("error500", "sqs", "list_queues", "InternalFailure"),
-])
-def test_faults_are_spelt_as_each_service_does(harness: Harness, kind: str, service: str, operation: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "service", "operation", "code"),
+    [
+        ("denied", "ec2", "describe_vpcs", "UnauthorizedOperation"),
+        ("denied", "logs", "describe_log_groups", "AccessDeniedException"),
+        ("denied", "s3", "list_buckets", "AccessDenied"),
+        ("denied", "iam", "list_roles", "AccessDenied"),
+        ("throttle", "ec2", "describe_vpcs", "RequestLimitExceeded"),
+        ("throttle", "sns", "list_topics", "Throttling"),
+        ("throttle", "ssm", "describe_parameters", "ThrottlingException"),
+        ("error500", "sqs", "list_queues", "InternalFailure"),
+    ],
+)
+def test_faults_are_spelt_as_each_service_does(
+    harness: Harness, kind: str, service: str, operation: str, code: str
+) -> None:
     call(harness, "/_local/faults", [{"kind": kind, "service": service, "times": 1}], "POST")
     client = impatient(harness, service)
     with pytest.raises(ClientError) as caught:
@@ -113,16 +133,25 @@ def test_s3_writes_can_be_conditional(harness: Harness) -> None:
 def test_launch_template_versions_merge_their_source_and_can_go(harness: Harness) -> None:
     ec2 = harness.client("ec2")
     tags = [{"ResourceType": "launch-template", "Tags": [{"Key": "a", "Value": "b"}]}]
-    ec2.create_launch_template(LaunchTemplateName="tpl", LaunchTemplateData={"InstanceType": "g4dn.xlarge", "UserData": "YQ=="},
-                               TagSpecifications=tags)
-    ec2.create_launch_template_version(LaunchTemplateName="tpl", SourceVersion="1", LaunchTemplateData={"UserData": "Yg=="})
+    ec2.create_launch_template(
+        LaunchTemplateName="tpl",
+        LaunchTemplateData={"InstanceType": "g4dn.xlarge", "UserData": "YQ=="},
+        TagSpecifications=tags,
+    )
+    ec2.create_launch_template_version(
+        LaunchTemplateName="tpl", SourceVersion="1", LaunchTemplateData={"UserData": "Yg=="}
+    )
     found = ec2.describe_launch_template_versions(LaunchTemplateName="tpl")["LaunchTemplateVersions"]
     assert [version["LaunchTemplateData"] for version in found] == [
-        {"InstanceType": "g4dn.xlarge", "UserData": "Yg=="}, {"InstanceType": "g4dn.xlarge", "UserData": "YQ=="}]
+        {"InstanceType": "g4dn.xlarge", "UserData": "Yg=="},
+        {"InstanceType": "g4dn.xlarge", "UserData": "YQ=="},
+    ]
     reply = ec2.delete_launch_template_versions(LaunchTemplateName="tpl", Versions=["1", "2", "7"])
     assert [v["VersionNumber"] for v in reply["SuccessfullyDeletedLaunchTemplateVersions"]] == [2]
     assert [v["VersionNumber"] for v in reply["UnsuccessfullyDeletedLaunchTemplateVersions"]] == [1, 7]
-    third = ec2.create_launch_template_version(LaunchTemplateName="tpl", LaunchTemplateData={"InstanceType": "g5.xlarge"})
+    third = ec2.create_launch_template_version(
+        LaunchTemplateName="tpl", LaunchTemplateData={"InstanceType": "g5.xlarge"}
+    )
     assert third["LaunchTemplateVersion"]["VersionNumber"] == 3
     assert ec2.describe_launch_templates()["LaunchTemplates"][0]["LatestVersionNumber"] == 3
     with pytest.raises(ClientError, match=r"InvalidLaunchTemplateId\.VersionNotFound"):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Standard queues over HTTP, on virtual time; long polls and races on the machine's clock."""
+
 from __future__ import annotations
 
 import collections.abc
@@ -31,12 +32,18 @@ def make(sqs: t.Any, name: str = "q", **attributes: str) -> str:
 
 
 def receive(sqs: t.Any, url: str, **arguments: t.Any) -> list[dict[str, t.Any]]:
-    reply = sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"], **arguments)
+    reply = sqs.receive_message(
+        QueueUrl=url, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"], **arguments
+    )
     return t.cast("list[dict[str, t.Any]]", reply.get("Messages", []))
 
 
 def counts(sqs: t.Any, url: str) -> tuple[int, int, int]:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
+    names = [
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    ]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return tuple(int(found[name]) for name in names)  # type: ignore[return-value]  # three names
 
@@ -72,7 +79,9 @@ def test_total_visibility_ends_twelve_hours_after_the_first_receive(harness: Har
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=43195)
 
 
-def test_an_expired_handle_cannot_hold_a_message_and_an_old_one_does_not_delete_it(harness: Harness, sqs: t.Any) -> None:
+def test_an_expired_handle_cannot_hold_a_message_and_an_old_one_does_not_delete_it(
+    harness: Harness, sqs: t.Any
+) -> None:
     url = make(sqs, VisibilityTimeout="5")
     sqs.send_message(QueueUrl=url, MessageBody="a")
     old = receive(sqs, url)[0]["ReceiptHandle"]
@@ -100,7 +109,9 @@ def test_delayed_messages_wait(harness: Harness, sqs: t.Any) -> None:
 def test_after_too_many_receives_a_message_is_a_dead_letter_and_can_be_moved_back(harness: Harness, sqs: t.Any) -> None:
     dead = make(sqs, "dead")
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    url = make(sqs, "q", VisibilityTimeout="1", RedrivePolicy=json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2}))
+    url = make(
+        sqs, "q", VisibilityTimeout="1", RedrivePolicy=json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2})
+    )
     sent = sqs.send_message(QueueUrl=url, MessageBody="a")["MessageId"]
     for _unused in range(2):
         assert len(receive(sqs, url)) == 1
@@ -116,8 +127,12 @@ def test_after_too_many_receives_a_message_is_a_dead_letter_and_can_be_moved_bac
 def test_attributes_of_messages_come_through(harness: Harness, sqs: t.Any) -> None:
     url = make(sqs)
     trace = {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793"}}
-    sqs.send_message(QueueUrl=url, MessageBody="ä", MessageSystemAttributes=trace,
-                     MessageAttributes={"kind": {"DataType": "String", "StringValue": "smoke"}})
+    sqs.send_message(
+        QueueUrl=url,
+        MessageBody="ä",
+        MessageSystemAttributes=trace,
+        MessageAttributes={"kind": {"DataType": "String", "StringValue": "smoke"}},
+    )
     message = receive(sqs, url)[0]
     assert (message["Body"], message["MessageAttributes"]["kind"]["StringValue"]) == ("ä", "smoke")
     assert message["Attributes"]["AWSTraceHeader"].startswith("Root=1-")
@@ -126,10 +141,15 @@ def test_attributes_of_messages_come_through(harness: Harness, sqs: t.Any) -> No
 
 def test_batches_report_each_entry(sqs: t.Any) -> None:
     url = make(sqs, MaximumMessageSize="1024")
-    sent = sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "a", "MessageBody": "x"}, {"Id": "b", "MessageBody": "x" * 1025}])
+    sent = sqs.send_message_batch(
+        QueueUrl=url, Entries=[{"Id": "a", "MessageBody": "x"}, {"Id": "b", "MessageBody": "x" * 1025}]
+    )
     assert ([e["Id"] for e in sent["Successful"]], [e["Id"] for e in sent["Failed"]]) == (["a"], ["b"])
     handle = receive(sqs, url)[0]["ReceiptHandle"]
-    entries = [{"Id": "a", "ReceiptHandle": handle, "VisibilityTimeout": 9}, {"Id": "b", "ReceiptHandle": "no", "VisibilityTimeout": 9}]
+    entries = [
+        {"Id": "a", "ReceiptHandle": handle, "VisibilityTimeout": 9},
+        {"Id": "b", "ReceiptHandle": "no", "VisibilityTimeout": 9},
+    ]
     changed = sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
     assert ([e["Id"] for e in changed["Successful"]], [e["Id"] for e in changed["Failed"]]) == (["a"], ["b"])
     gone = sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": "a", "ReceiptHandle": handle}])
@@ -190,8 +210,9 @@ def test_many_senders_and_workers_lose_and_double_nothing() -> None:
 
         def send(sender: int) -> None:
             for batch in range(10):
-                sqs.send_message_batch(QueueUrl=url, Entries=[
-                    {"Id": str(n), "MessageBody": f"{sender}-{batch}-{n}"} for n in range(10)])
+                sqs.send_message_batch(
+                    QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": f"{sender}-{batch}-{n}"} for n in range(10)]
+                )
 
         def work() -> None:
             while messages := receive(sqs, url, MaxNumberOfMessages=10, WaitTimeSeconds=1):
@@ -199,7 +220,9 @@ def test_many_senders_and_workers_lose_and_double_nothing() -> None:
                     seen.append(message["Body"])
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
-        threads = [threading.Thread(target=send, args=(n,)) for n in range(2)] + [threading.Thread(target=work) for _unused in range(3)]
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(2)] + [
+            threading.Thread(target=work) for _unused in range(3)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

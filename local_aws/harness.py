@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole local AWS in one process on virtual time, reached by boto3 over HTTP on the loopback interface."""
+
 from __future__ import annotations
 
 import typing as t
@@ -47,8 +48,12 @@ class Harness:
             from botocore.config import Config
 
             self._clients[service] = boto3.client(
-                service, endpoint_url=self.endpoint, region_name=store.REGION, aws_access_key_id="local",
-                aws_secret_access_key="local", config=Config(retries={"max_attempts": 1, "mode": "standard"}),
+                service,
+                endpoint_url=self.endpoint,
+                region_name=store.REGION,
+                aws_access_key_id="local",
+                aws_secret_access_key="local",
+                config=Config(retries={"max_attempts": 1, "mode": "standard"}),
             )
         return self._clients[service]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be set in local_aws: its speed, its own delays and the readings of unclear AWS rules."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record of every change of state, in memory and as JSON lines."""
+
 from __future__ import annotations
 
 import datetime as dt

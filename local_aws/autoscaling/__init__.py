@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """EC2 Auto Scaling, whole, in place of moto's."""
+
 from __future__ import annotations
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Towards the desired capacity: launch what is missing, take out what is too much."""
+
 from __future__ import annotations
 
 import typing as t

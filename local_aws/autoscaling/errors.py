@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of the Auto Scaling API; the codes are those of the API's model."""
+
 from __future__ import annotations
 
 from moto.core.exceptions import ServiceException

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups: created, updated, deleted, with the checks that AWS makes."""
+
 from __future__ import annotations
 
 import typing as t
@@ -27,18 +28,44 @@ DEFAULTS: Params = {
     "CapacityRebalance": False,
 }
 KEPT = (
-    *DEFAULTS, "AvailabilityZones", "LoadBalancerNames", "TargetGroupARNs", "PlacementGroup", "VPCZoneIdentifier",
-    "ServiceLinkedRoleARN", "MaxInstanceLifetime", "Context", "DesiredCapacityType", "DefaultInstanceWarmup",
-    "TrafficSources", "InstanceMaintenancePolicy", "DeletionProtection", "AvailabilityZoneDistribution",
-    "AvailabilityZoneImpairmentPolicy", "CapacityReservationSpecification", "InstanceLifecyclePolicy",
+    *DEFAULTS,
+    "AvailabilityZones",
+    "LoadBalancerNames",
+    "TargetGroupARNs",
+    "PlacementGroup",
+    "VPCZoneIdentifier",
+    "ServiceLinkedRoleARN",
+    "MaxInstanceLifetime",
+    "Context",
+    "DesiredCapacityType",
+    "DefaultInstanceWarmup",
+    "TrafficSources",
+    "InstanceMaintenancePolicy",
+    "DeletionProtection",
+    "AvailabilityZoneDistribution",
+    "AvailabilityZoneImpairmentPolicy",
+    "CapacityReservationSpecification",
+    "InstanceLifecyclePolicy",
 )
 POLICIES = {
-    "Default", "OldestInstance", "NewestInstance", "OldestLaunchTemplate", "OldestLaunchConfiguration",
-    "ClosestToNextInstanceHour", "AllocationStrategy",
+    "Default",
+    "OldestInstance",
+    "NewestInstance",
+    "OldestLaunchTemplate",
+    "OldestLaunchConfiguration",
+    "ClosestToNextInstanceHour",
+    "AllocationStrategy",
 }
 PROCESSES = (
-    "Launch", "Terminate", "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck", "InstanceRefresh",
-    "ReplaceUnhealthy", "ScheduledActions",
+    "Launch",
+    "Terminate",
+    "AddToLoadBalancer",
+    "AlarmNotification",
+    "AZRebalance",
+    "HealthCheck",
+    "InstanceRefresh",
+    "ReplaceUnhealthy",
+    "ScheduledActions",
 )
 
 

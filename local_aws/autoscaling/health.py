@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has died, or was reported unhealthy, and is replaced."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -40,7 +41,9 @@ def _gone(world: World, group: Group, member: Member) -> None:
     launch.set_health(world, group, member, "Unhealthy")
     if member.end_activity is None:
         member.end_activity = launch.new_activity(
-            world, group, f"Terminating EC2 instance: {member.instance_id}",
+            world,
+            group,
+            f"Terminating EC2 instance: {member.instance_id}",
             "an instance was taken out of service in response to an EC2 health check indicating it has been "
             "terminated or stopped.",
         )
@@ -64,6 +67,5 @@ def replace_unhealthy(world: World, group: Group) -> None:
             if member.refresh_id is not None:
                 launch.note_failure(world, group, f"{member.instance_id} is unhealthy")
             lifecycle.begin_termination(
-                world, group, member,
-                "an instance was taken out of service in response to a user health-check."
+                world, group, member, "an instance was taken out of service in response to a user health-check."
             )

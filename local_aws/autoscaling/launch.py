@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instances: started from the right template version, switched off, recorded."""
+
 from __future__ import annotations
 
 import base64
@@ -46,9 +47,16 @@ def close_activity(world: World, activity: Activity | None, status: str, message
 def record(world: World, group: Group, member: Member, event: str, **fields: t.Any) -> None:
     """Write an instance's state on the timeline."""
     world.timeline.record(
-        world.now(), group.name, event, instance=member.instance_id, lifecycle=member.state, health=member.health,
-        image_version=member.image_version, release_id=member.release_id,
-        template_version=str(member.template.version), **fields,
+        world.now(),
+        group.name,
+        event,
+        instance=member.instance_id,
+        lifecycle=member.state,
+        health=member.health,
+        image_version=member.image_version,
+        release_id=member.release_id,
+        template_version=str(member.template.version),
+        **fields,
     )
 
 
@@ -138,9 +146,7 @@ def _place(group: Group) -> tuple[str | None, str]:
     return next(fitting, None), zone
 
 
-def _run(
-    world: World, group: Group, template: Template, override: Params, subnet: str | None, zone: str
-) -> Member:
+def _run(world: World, group: Group, template: Template, override: Params, subnet: str | None, zone: str) -> Member:
     """Ask EC2 for one instance."""
     backend = templates.ec2_backend(group.account, group.region)
     spot = _wants_spot(group)
@@ -154,9 +160,16 @@ def _run(
     ec2 = backend.run_instances(image, 1, encoded, list(data.get("SecurityGroups") or []), **extra).instances[0]
     _attach_profile(backend, ec2.id, data.get("IamInstanceProfile"))
     return Member(
-        ec2.id, override["InstanceType"], ec2.placement.zone, image, template, world.now(), spot=spot,
+        ec2.id,
+        override["InstanceType"],
+        ec2.placement.zone,
+        image,
+        template,
+        world.now(),
+        spot=spot,
         protected=bool(group.options.get("NewInstancesProtectedFromScaleIn")),
-        image_version=_tag(ec2, "ImageVersion"), release_id=_tag(ec2, "ReleaseId"),
+        image_version=_tag(ec2, "ImageVersion"),
+        release_id=_tag(ec2, "ReleaseId"),
     )
 
 
@@ -168,9 +181,14 @@ def _run_arguments(group: Group, template: Template, override: Params, subnet: s
     for nic in interfaces:
         security += [g for g in nic.get("Groups") or [] if g not in security]
     arguments: Params = {
-        "instance_type": override["InstanceType"], "is_instance_type_default": False, "region_name": group.region,
-        "security_group_ids": security, "key_name": data.get("KeyName"), "tags": _tags(group, template),
-        "subnet_id": subnet, "placement": None if subnet else zone,
+        "instance_type": override["InstanceType"],
+        "is_instance_type_default": False,
+        "region_name": group.region,
+        "security_group_ids": security,
+        "key_name": data.get("KeyName"),
+        "tags": _tags(group, template),
+        "subnet_id": subnet,
+        "placement": None if subnet else zone,
         "metadata_options": dict(data.get("MetadataOptions") or {}),
         "ebs_optimized": bool(data.get("EbsOptimized")),
     }

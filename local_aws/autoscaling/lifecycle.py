@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of an instance in and out of its group, with hooks that really hold."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -94,9 +95,7 @@ def begin_termination(world: World, group: Group, member: Member, cause: str) ->
     if member.terminating:
         return
     member.waits = []
-    member.end_activity = launch.new_activity(
-        world, group, f"Terminating EC2 instance: {member.instance_id}", cause
-    )
+    member.end_activity = launch.new_activity(world, group, f"Terminating EC2 instance: {member.instance_id}", cause)
     launch.set_state(world, group, member, "Terminating")
 
 
@@ -131,9 +130,13 @@ def hook_from(params: t.Mapping[str, t.Any], old: Hook | None) -> Hook:
         raise ValidationError(f"Invalid lifecycle transition: {transition}")
     base = old or Hook(params["LifecycleHookName"], transition)
     hook = Hook(
-        base.name, transition, int(params.get("HeartbeatTimeout", base.heartbeat)),
-        params.get("DefaultResult", base.default_result), params.get("NotificationTargetARN", base.target_arn),
-        params.get("RoleARN", base.role_arn), params.get("NotificationMetadata", base.metadata),
+        base.name,
+        transition,
+        int(params.get("HeartbeatTimeout", base.heartbeat)),
+        params.get("DefaultResult", base.default_result),
+        params.get("NotificationTargetARN", base.target_arn),
+        params.get("RoleARN", base.role_arn),
+        params.get("NotificationMetadata", base.metadata),
     )
     if not 30 <= hook.heartbeat <= 7200:
         raise ValidationError("Heartbeat timeout must be between 30 and 7200 seconds")

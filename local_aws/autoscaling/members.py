@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients do to single instances of a group."""
+
 from __future__ import annotations
 
 import typing as t
@@ -92,8 +93,9 @@ def enter_standby(world: World, group: Group, ids: list[str], decrement: bool) -
         _decrement(world, group, len(chosen))
     for member in chosen:
         launch.set_state(world, group, member, "EnteringStandby")
-    return [_done(world, group, f"Moving EC2 instance to Standby: {m.instance_id}", m, "moved to standby")
-            for m in chosen]
+    return [
+        _done(world, group, f"Moving EC2 instance to Standby: {m.instance_id}", m, "moved to standby") for m in chosen
+    ]
 
 
 def exit_standby(world: World, group: Group, ids: list[str]) -> list[Activity]:
@@ -105,8 +107,10 @@ def exit_standby(world: World, group: Group, ids: list[str]) -> list[Activity]:
     _increment(world, group, len(chosen))
     for member in chosen:
         launch.set_state(world, group, member, "Pending")
-    return [_done(world, group, f"Moving EC2 instance out of Standby: {m.instance_id}", m, "moved out of standby")
-            for m in chosen]
+    return [
+        _done(world, group, f"Moving EC2 instance out of Standby: {m.instance_id}", m, "moved out of standby")
+        for m in chosen
+    ]
 
 
 def _increment(world: World, group: Group, count: int) -> None:
@@ -166,8 +170,14 @@ def _adopt(world: World, group: Group, ec2: t.Any) -> None:
         template = templates.resolve(group.account, group.region, spec)
     ec2.add_tags({"aws:autoscaling:groupName": group.name})
     member = Member(
-        ec2.id, ec2.instance_type, ec2.placement.zone, ec2.image_id, template, world.now(),
-        image_version=tags.get("ImageVersion"), release_id=tags.get("ReleaseId"),
+        ec2.id,
+        ec2.instance_type,
+        ec2.placement.zone,
+        ec2.image_id,
+        template,
+        world.now(),
+        image_version=tags.get("ImageVersion"),
+        release_id=tags.get("ReleaseId"),
     )
     group.members[member.instance_id] = member
     launch.record(world, group, member, "launch")

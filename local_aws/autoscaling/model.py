@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The data of Auto Scaling: groups, members, hooks, policies, refreshes, activities."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scaling policies: the arithmetic, and what executing one does."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -63,7 +64,9 @@ def _simple(world: World, group: Group, params: Params, honor: bool) -> None:
     if honor and group.cooldown_until is not None and world.now() < group.cooldown_until:
         raise ScalingActivityInProgress("Scaling activity is in progress: the cooldown of the group is not over.")
     wanted = adjusted(
-        group.desired, params["AdjustmentType"], int(params["ScalingAdjustment"]),
+        group.desired,
+        params["AdjustmentType"],
+        int(params["ScalingAdjustment"]),
         int(params.get("MinAdjustmentMagnitude") or 0),
     )
     _apply(world, group, wanted, params["PolicyName"])

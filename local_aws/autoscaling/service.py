@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Auto Scaling as a whole: what a tick does, and what others may ask."""
+
 from __future__ import annotations
 
 import typing as t

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Launch templates as Auto Scaling reads them from EC2."""
+
 from __future__ import annotations
 
 import typing as t
@@ -78,8 +79,10 @@ def complete_config(account: str, region: str, config: Params) -> Params:
     if "MixedInstancesPolicy" not in config:
         return {"LaunchTemplate": full}
     policy = config["MixedInstancesPolicy"]
-    return {"MixedInstancesPolicy": policy | {"LaunchTemplate": policy["LaunchTemplate"] | {
-        "LaunchTemplateSpecification": full}}}
+    return {
+        "MixedInstancesPolicy": policy
+        | {"LaunchTemplate": policy["LaunchTemplate"] | {"LaunchTemplateSpecification": full}}
+    }
 
 
 def numbered(config: Params) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Describe* operations show: dictionaries in the shape of the API."""
+
 from __future__ import annotations
 
 from local_aws.autoscaling.model import Activity, Group, Hook, Member, Params, Policy, Refresh
@@ -8,25 +9,40 @@ from local_aws.autoscaling.model import Activity, Group, Hook, Member, Params, P
 def group_view(group: Group) -> Params:
     """An AutoScalingGroup."""
     config = group.config
-    return {
-        "AutoScalingGroupName": group.name, "AutoScalingGroupARN": group.arn,
-        "MinSize": group.min_size, "MaxSize": group.max_size, "DesiredCapacity": group.desired,
-        "CreatedTime": group.created, "Tags": [group.tags[key] for key in sorted(group.tags)],
-        "Instances": [member_view(member) for member in group.members.values()],
-        "SuspendedProcesses": [
-            {"ProcessName": name, "SuspensionReason": why} for name, why in sorted(group.suspended.items())
-        ],
-        "EnabledMetrics": [{"Metric": metric, "Granularity": "1Minute"} for metric in group.metrics],
-        "LoadBalancerNames": [], "TargetGroupARNs": [], "TrafficSources": [],
-    } | config | group.options
+    return (
+        {
+            "AutoScalingGroupName": group.name,
+            "AutoScalingGroupARN": group.arn,
+            "MinSize": group.min_size,
+            "MaxSize": group.max_size,
+            "DesiredCapacity": group.desired,
+            "CreatedTime": group.created,
+            "Tags": [group.tags[key] for key in sorted(group.tags)],
+            "Instances": [member_view(member) for member in group.members.values()],
+            "SuspendedProcesses": [
+                {"ProcessName": name, "SuspensionReason": why} for name, why in sorted(group.suspended.items())
+            ],
+            "EnabledMetrics": [{"Metric": metric, "Granularity": "1Minute"} for metric in group.metrics],
+            "LoadBalancerNames": [],
+            "TargetGroupARNs": [],
+            "TrafficSources": [],
+        }
+        | config
+        | group.options
+    )
 
 
 def member_view(member: Member) -> Params:
     """An instance within its group."""
     return {
-        "InstanceId": member.instance_id, "InstanceType": member.instance_type, "AvailabilityZone": member.zone,
-        "LifecycleState": member.state, "HealthStatus": member.health, "ImageId": member.image_id,
-        "LaunchTemplate": member.template.as_spec(), "ProtectedFromScaleIn": member.protected,
+        "InstanceId": member.instance_id,
+        "InstanceType": member.instance_type,
+        "AvailabilityZone": member.zone,
+        "LifecycleState": member.state,
+        "HealthStatus": member.health,
+        "ImageId": member.image_id,
+        "LaunchTemplate": member.template.as_spec(),
+        "ProtectedFromScaleIn": member.protected,
     }
 
 
@@ -38,25 +54,41 @@ def instance_view(group: Group, member: Member) -> Params:
 def hook_view(group: Group, hook: Hook) -> Params:
     """A lifecycle hook."""
     view = {
-        "LifecycleHookName": hook.name, "AutoScalingGroupName": group.name, "LifecycleTransition": hook.transition,
-        "HeartbeatTimeout": hook.heartbeat, "GlobalTimeout": hook.global_timeout, "DefaultResult": hook.default_result,
-        "NotificationTargetARN": hook.target_arn, "RoleARN": hook.role_arn, "NotificationMetadata": hook.metadata,
+        "LifecycleHookName": hook.name,
+        "AutoScalingGroupName": group.name,
+        "LifecycleTransition": hook.transition,
+        "HeartbeatTimeout": hook.heartbeat,
+        "GlobalTimeout": hook.global_timeout,
+        "DefaultResult": hook.default_result,
+        "NotificationTargetARN": hook.target_arn,
+        "RoleARN": hook.role_arn,
+        "NotificationMetadata": hook.metadata,
     }
     return {key: value for key, value in view.items() if value is not None}
 
 
 def policy_view(group: Group, policy: Policy) -> Params:
     """A scaling policy."""
-    return {"Alarms": [], "StepAdjustments": []} | policy.params | {
-        "PolicyARN": policy.arn, "AutoScalingGroupName": group.name}
+    return (
+        {"Alarms": [], "StepAdjustments": []}
+        | policy.params
+        | {"PolicyARN": policy.arn, "AutoScalingGroupName": group.name}
+    )
 
 
 def activity_view(group: Group, activity: Activity) -> Params:
     """A scaling activity."""
     view = {
-        "ActivityId": activity.activity_id, "AutoScalingGroupName": group.name, "Description": activity.description,
-        "Cause": activity.cause, "StartTime": activity.start, "EndTime": activity.end, "StatusCode": activity.status,
-        "StatusMessage": activity.message, "Progress": activity.progress, "AutoScalingGroupARN": group.arn,
+        "ActivityId": activity.activity_id,
+        "AutoScalingGroupName": group.name,
+        "Description": activity.description,
+        "Cause": activity.cause,
+        "StartTime": activity.start,
+        "EndTime": activity.end,
+        "StatusCode": activity.status,
+        "StatusMessage": activity.message,
+        "Progress": activity.progress,
+        "AutoScalingGroupARN": group.arn,
         "Details": "{}",
     }
     return {key: value for key, value in view.items() if value is not None}
@@ -66,10 +98,16 @@ def refresh_view(group: Group, refresh: Refresh) -> Params:
     """An instance refresh."""
     progress = {"PercentageComplete": refresh.percent, "InstancesToUpdate": refresh.remaining}
     view = {
-        "InstanceRefreshId": refresh.refresh_id, "AutoScalingGroupName": group.name, "Status": refresh.status,
-        "StatusReason": refresh.reason, "StartTime": None if refresh.status == "Pending" else refresh.start,
-        "EndTime": refresh.end, "ProgressDetails": {"LivePoolProgress": progress},
-        "Preferences": refresh.preferences, "DesiredConfiguration": refresh.desired, "Strategy": refresh.strategy,
+        "InstanceRefreshId": refresh.refresh_id,
+        "AutoScalingGroupName": group.name,
+        "Status": refresh.status,
+        "StatusReason": refresh.reason,
+        "StartTime": None if refresh.status == "Pending" else refresh.start,
+        "EndTime": refresh.end,
+        "ProgressDetails": {"LivePoolProgress": progress},
+        "Preferences": refresh.preferences,
+        "DesiredConfiguration": refresh.desired,
+        "Strategy": refresh.strategy,
         "RollbackDetails": _rollback_view(refresh),
     } | progress
     return {key: value for key, value in view.items() if value is not None}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of rules in docs/aws-rules.md names tests that exist."""
+
 from __future__ import annotations
 
 import ast

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API of Auto Scaling, on moto's parsing and serialising of the query protocol."""
+
 from __future__ import annotations
 
 from local_aws.autoscaling.api.groups_api import GroupOperations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all operations of the API share."""
+
 from __future__ import annotations
 
 import typing as t

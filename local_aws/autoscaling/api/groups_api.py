@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations on groups, their tags, processes and metrics."""
+
 from __future__ import annotations
 
 import typing as t
@@ -8,12 +9,18 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from local_aws.autoscaling import groups, views
 from local_aws.autoscaling.api.base import Operations
-from local_aws.autoscaling.errors import ResourceInUse, ValidationError
+from local_aws.autoscaling.errors import InstanceRefreshInProgress, ValidationError
 from local_aws.autoscaling.model import Group, Params
 
 METRICS = (
-    "GroupMinSize", "GroupMaxSize", "GroupDesiredCapacity", "GroupInServiceInstances", "GroupPendingInstances",
-    "GroupStandbyInstances", "GroupTerminatingInstances", "GroupTotalInstances",
+    "GroupMinSize",
+    "GroupMaxSize",
+    "GroupDesiredCapacity",
+    "GroupInServiceInstances",
+    "GroupPendingInstances",
+    "GroupStandbyInstances",
+    "GroupTerminatingInstances",
+    "GroupTotalInstances",
 )
 
 
@@ -54,7 +61,9 @@ class GroupOperations(Operations):
         """DescribeAutoScalingInstances."""
         ids = self.given.get("InstanceIds") or []
         items = [
-            views.instance_view(group, member) for group in self.all_groups() for member in group.members.values()
+            views.instance_view(group, member)
+            for group in self.all_groups()
+            for member in group.members.values()
             if not ids or member.instance_id in ids
         ]
         return self.page("AutoScalingInstances", items, 50)
@@ -64,7 +73,9 @@ class GroupOperations(Operations):
         name, ids = self.given.get("AutoScalingGroupName"), self.given.get("ActivityIds") or []
         chosen = [self.group()] if name else self.all_groups()
         items = [
-            views.activity_view(group, activity) for group in chosen for activity in group.activities
+            views.activity_view(group, activity)
+            for group in chosen
+            for activity in group.activities
             if not ids or activity.activity_id in ids
         ]
         return self.page("Activities", items)
@@ -145,7 +156,7 @@ class GroupOperations(Operations):
     def put_warm_pool(self) -> ActionResult:
         """PutWarmPool: refused, never half done."""
         if self.group().refresh is not None:
-            raise ResourceInUse("An instance refresh is in progress.")
+            raise InstanceRefreshInProgress("An instance refresh is in progress.")
         raise ValidationError("Warm pools are not available in local_aws.")
 
     def describe_warm_pool(self) -> ActionResult:
@@ -155,10 +166,14 @@ class GroupOperations(Operations):
 
     def describe_account_limits(self) -> ActionResult:
         """DescribeAccountLimits."""
-        return ActionResult({
-            "MaxNumberOfAutoScalingGroups": 500, "MaxNumberOfLaunchConfigurations": 200,
-            "NumberOfAutoScalingGroups": len(self.all_groups()), "NumberOfLaunchConfigurations": 0,
-        })
+        return ActionResult(
+            {
+                "MaxNumberOfAutoScalingGroups": 500,
+                "MaxNumberOfLaunchConfigurations": 200,
+                "NumberOfAutoScalingGroups": len(self.all_groups()),
+                "NumberOfLaunchConfigurations": 0,
+            }
+        )
 
     def describe_launch_configurations(self) -> ActionResult:
         """DescribeLaunchConfigurations: there are none."""
@@ -202,7 +217,10 @@ def _fits(group: Group, condition: Params) -> bool:
 
 
 _TAG_FILTERS = {
-    "auto-scaling-group": "ResourceId", "key": "Key", "value": "Value", "propagate-at-launch": "PropagateAtLaunch",
+    "auto-scaling-group": "ResourceId",
+    "key": "Key",
+    "value": "Value",
+    "propagate-at-launch": "PropagateAtLaunch",
 }
 
 

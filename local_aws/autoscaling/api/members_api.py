@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations on instances, hooks, policies and refreshes."""
+
 from __future__ import annotations
 
 import uuid
@@ -117,9 +118,13 @@ class PolicyOperations(Operations):
         group, params = self.group(), policies.check_policy(self.given)
         name = params["PolicyName"]
         old = group.policies.get(name)
-        arn = old.arn if old else (
-            f"arn:aws:autoscaling:{group.region}:{group.account}:scalingPolicy:{uuid.uuid4()}:"
-            f"autoScalingGroupName/{group.name}:policyName/{name}"
+        arn = (
+            old.arn
+            if old
+            else (
+                f"arn:aws:autoscaling:{group.region}:{group.account}:scalingPolicy:{uuid.uuid4()}:"
+                f"autoScalingGroupName/{group.name}:policyName/{name}"
+            )
         )
         group.policies[name] = Policy(arn, params)
         return ActionResult({"PolicyARN": arn, "Alarms": []})
@@ -129,7 +134,9 @@ class PolicyOperations(Operations):
         chosen = [self.group()] if self.given.get("AutoScalingGroupName") else self.all_groups()
         names, kinds = self.given.get("PolicyNames") or [], self.given.get("PolicyTypes") or []
         items = [
-            views.policy_view(group, policy) for group in chosen for name, policy in group.policies.items()
+            views.policy_view(group, policy)
+            for group in chosen
+            for name, policy in group.policies.items()
             if (not names or name in names or policy.arn in names) and (not kinds or policy.kind in kinds)
         ]
         return self.page("ScalingPolicies", items)
@@ -140,8 +147,9 @@ class PolicyOperations(Operations):
         chosen = [self.group()] if self.given.get("AutoScalingGroupName") else self.all_groups()
         for group in chosen:
             for policy in group.policies.values():
-                if policy.arn == name or (self.given.get("AutoScalingGroupName") and
-                                          policy.params["PolicyName"] == name):
+                if policy.arn == name or (
+                    self.given.get("AutoScalingGroupName") and policy.params["PolicyName"] == name
+                ):
                     return group, policy
         raise ValidationError(f"PolicyName not found - No scaling policy found with name {name}")
 
@@ -156,7 +164,11 @@ class PolicyOperations(Operations):
         group, policy = self._policy()
         given = self.given
         policies.execute(
-            self.world, group, policy, given.get("MetricValue"), given.get("BreachThreshold"),
+            self.world,
+            group,
+            policy,
+            given.get("MetricValue"),
+            given.get("BreachThreshold"),
             bool(given.get("HonorCooldown")),
         )
         return EmptyResult()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An instance refresh, advanced tick by tick."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -20,8 +21,13 @@ def advance(world: World, group: Group) -> None:
     refresh = group.refresh
     if refresh is None:
         return
-    step = {"Pending": _begin, "InProgress": _roll_out, "Baking": _bake, "Cancelling": _cancelling,
-            "RollbackInProgress": _roll_back}[refresh.status]
+    step = {
+        "Pending": _begin,
+        "InProgress": _roll_out,
+        "Baking": _bake,
+        "Cancelling": _cancelling,
+        "RollbackInProgress": _roll_back,
+    }[refresh.status]
     step(world, group, refresh)
 
 
@@ -31,8 +37,13 @@ def set_status(world: World, group: Group, refresh: Refresh, status: str, reason
     if status in ("Successful", "Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful"):
         refresh.end = world.now()
     world.timeline.record(
-        world.now(), group.name, "refresh", refresh_id=refresh.refresh_id, status=status,
-        percentage=refresh.percent, reason=reason,
+        world.now(),
+        group.name,
+        "refresh",
+        refresh_id=refresh.refresh_id,
+        status=status,
+        percentage=refresh.percent,
+        reason=reason,
     )
 
 
@@ -83,7 +94,11 @@ def _counts(world: World, group: Group, refresh: Refresh) -> tuple[plan.Counts, 
         aside |= refresh.skipped
     updated = sum(m.instance_id not in aside for m in ready)
     counts = plan.Counts(
-        group.desired, len(active), len(serving) + len(ready), updated, len(new) - len(ready),
+        group.desired,
+        len(active),
+        len(serving) + len(ready),
+        updated,
+        len(new) - len(ready),
         len(old) - len(serving),
     )
     return counts, max(0, group.desired - sum(m.instance_id in aside for m in active))
@@ -146,7 +161,11 @@ def _checkpoint(world: World, group: Group, refresh: Refresh, points: list[int],
         refresh.checkpoint_until, refresh.checkpoints_passed = now + delay, reached
         refresh.reason = f"Reached the checkpoint at {points[reached - 1]}%. Waiting until {now + delay:%FT%TZ}."
         world.timeline.record(
-            now, group.name, "checkpoint", refresh_id=refresh.refresh_id, percentage=refresh.percent,
+            now,
+            group.name,
+            "checkpoint",
+            refresh_id=refresh.refresh_id,
+            percentage=refresh.percent,
             checkpoint=points[reached - 1],
         )
         return 0 if delay else plan.share(total, points[reached])
@@ -195,9 +214,7 @@ def _note_blocked(world: World, refresh: Refresh, free: list[Member], held: list
         return
     refresh.blocked_since = refresh.blocked_since or world.now()
     what = "in Standby" if not held[0].active else "protected from scale in"
-    refresh.reason = (
-        f"Waiting for remaining instances to be available. For example: {held[0].instance_id} is {what}."
-    )
+    refresh.reason = f"Waiting for remaining instances to be available. For example: {held[0].instance_id} is {what}."
 
 
 def _victims(world: World, free: list[Member], count: int, group: Group) -> list[Member]:
@@ -222,8 +239,7 @@ def _explain(world: World, group: Group, refresh: Refresh, counts: plan.Counts) 
     warming = [m for m in new if m.state == "InService" and counts.starting]
     if warming:
         refresh.reason = (
-            "Waiting for instances to warm up before continuing. For example: "
-            f"{warming[-1].instance_id} is warming up."
+            f"Waiting for instances to warm up before continuing. For example: {warming[-1].instance_id} is warming up."
         )
     else:
         refresh.reason = f"Replacing instances before continuing. {refresh.remaining} remaining."
@@ -291,8 +307,10 @@ def start_rollback(world: World, group: Group, refresh: Refresh, reason: str) ->
     """Turn round: replace what is not the group's saved configuration."""
     _measure(world, group, refresh)
     refresh.rollback = {
-        "RollbackReason": reason, "RollbackStartTime": world.now(),
-        "PercentageCompleteOnRollback": refresh.percent, "InstancesToUpdateOnRollback": refresh.remaining,
+        "RollbackReason": reason,
+        "RollbackStartTime": world.now(),
+        "PercentageCompleteOnRollback": refresh.percent,
+        "InstancesToUpdateOnRollback": refresh.remaining,
     }
     refresh.failing_since = refresh.blocked_since = refresh.checkpoint_until = None
     refresh.best = 0
@@ -310,8 +328,12 @@ def _roll_back(world: World, group: Group, refresh: Refresh) -> None:
     failed = _failure(world, group, refresh, {})
     if failed:
         fail(world, group, refresh, failed)
-    elif counts.active <= group.desired and not counts.starting and _nothing_left(group, refresh, [100]) \
-            and counts.active >= group.desired:
+    elif (
+        counts.active <= group.desired
+        and not counts.starting
+        and _nothing_left(group, refresh, [100])
+        and counts.active >= group.desired
+    ):
         set_status(world, group, refresh, "RollbackSuccessful", refresh.reason)
     else:
         _replace(world, group, refresh, counts, total)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, cancel and roll back, as a client asks for them."""
+
 from __future__ import annotations
 
 import typing as t
@@ -92,8 +93,7 @@ def cancel(world: World, group: Group, wait: bool) -> Refresh:
     refresh = group.refresh
     if refresh is None:
         raise ActiveInstanceRefreshNotFound(
-            "No in progress, baking, pending, or cancelling Instance Refresh found for Auto Scaling group "
-            f"{group.name}"
+            f"No in progress, baking, pending, or cancelling Instance Refresh found for Auto Scaling group {group.name}"
         )
     refresh.wait_on_cancel = wait
     engine.set_status(world, group, refresh, "Cancelling", "Cancelled due to user request.")

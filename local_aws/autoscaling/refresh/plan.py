@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of a rolling replacement: pure functions of counts."""
+
 from __future__ import annotations
 
 import dataclasses

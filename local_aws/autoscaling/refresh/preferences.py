@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The preferences of an instance refresh: what AWS refuses, and its defaults."""
+
 from __future__ import annotations
 
 import itertools

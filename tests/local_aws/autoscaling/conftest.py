@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fleet that the tests of Auto Scaling share."""
+
 from __future__ import annotations
 
 import typing as t

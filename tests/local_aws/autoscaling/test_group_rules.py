@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of groups, hooks, health, standby and scaling policies, one a test."""
+
 from __future__ import annotations
 
 import typing as t
@@ -26,8 +27,11 @@ def test_create_twice_is_already_exists(fleet: Fleet) -> None:
 
 def test_unknown_group_is_a_validation_error(fleet: Fleet) -> None:
     """Operations on no group answer 400."""
-    refused("ValidationError", "not found",
-            lambda: fleet.asg.set_desired_capacity(AutoScalingGroupName="none", DesiredCapacity=1))
+    refused(
+        "ValidationError",
+        "not found",
+        lambda: fleet.asg.set_desired_capacity(AutoScalingGroupName="none", DesiredCapacity=1),
+    )
 
 
 def test_unknown_action_is_invalid_action(fleet: Fleet) -> None:
@@ -39,10 +43,16 @@ def test_unknown_action_is_invalid_action(fleet: Fleet) -> None:
 def test_capacity_is_within_min_and_max(fleet: Fleet) -> None:
     """Desired capacity beyond the maximum is refused."""
     fleet.create(1, settle=False)
-    refused("ValidationError", "above max", lambda: fleet.asg.set_desired_capacity(
-        AutoScalingGroupName=GROUP, DesiredCapacity=99))
-    refused("ValidationError", "must be greater", lambda: fleet.asg.update_auto_scaling_group(
-        AutoScalingGroupName=GROUP, MinSize=9, MaxSize=2))
+    refused(
+        "ValidationError",
+        "above max",
+        lambda: fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=99),
+    )
+    refused(
+        "ValidationError",
+        "must be greater",
+        lambda: fleet.asg.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=9, MaxSize=2),
+    )
 
 
 def test_delete_needs_force_while_instances_are_there(fleet: Fleet) -> None:
@@ -83,7 +93,8 @@ def test_launch_hook_holds_the_instance(fleet: Fleet) -> None:
     one = fleet.ids("Pending:Wait")
     assert len(one) == 1
     fleet.asg.complete_lifecycle_action(
-        LifecycleHookName="launch", AutoScalingGroupName=GROUP, LifecycleActionResult="CONTINUE", InstanceId=one[0])
+        LifecycleHookName="launch", AutoScalingGroupName=GROUP, LifecycleActionResult="CONTINUE", InstanceId=one[0]
+    )
     fleet.advance(1)
     assert fleet.ids() == one
 
@@ -104,7 +115,8 @@ def test_heartbeat_extends_the_hook(fleet: Fleet) -> None:
     one = fleet.ids("Pending:Wait")
     fleet.advance(800, step=10)
     fleet.asg.record_lifecycle_action_heartbeat(
-        LifecycleHookName="launch", AutoScalingGroupName=GROUP, InstanceId=one[0])
+        LifecycleHookName="launch", AutoScalingGroupName=GROUP, InstanceId=one[0]
+    )
     fleet.advance(800, step=10)
     assert fleet.ids("Pending:Wait") == one
 
@@ -124,9 +136,16 @@ def test_termination_hook_holds_and_continues(fleet: Fleet) -> None:
 def test_hook_heartbeat_range(fleet: Fleet) -> None:
     """30 to 7200 seconds."""
     fleet.create(0)
-    refused("ValidationError", "between 30 and 7200", lambda: fleet.asg.put_lifecycle_hook(
-        LifecycleHookName="h", AutoScalingGroupName=GROUP, HeartbeatTimeout=29,
-        LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING"))
+    refused(
+        "ValidationError",
+        "between 30 and 7200",
+        lambda: fleet.asg.put_lifecycle_hook(
+            LifecycleHookName="h",
+            AutoScalingGroupName=GROUP,
+            HeartbeatTimeout=29,
+            LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+        ),
+    )
 
 
 def test_instance_terminated_by_ec2_is_replaced(fleet: Fleet) -> None:
@@ -171,8 +190,13 @@ def test_protected_instances_survive_scale_in(fleet: Fleet) -> None:
 def test_protection_takes_fifty_ids(fleet: Fleet) -> None:
     """More than 50 ids are refused."""
     fleet.create(0)
-    refused("ValidationError", "50", lambda: fleet.asg.set_instance_protection(
-        InstanceIds=[f"i-{n:017x}" for n in range(51)], AutoScalingGroupName=GROUP, ProtectedFromScaleIn=True))
+    refused(
+        "ValidationError",
+        "50",
+        lambda: fleet.asg.set_instance_protection(
+            InstanceIds=[f"i-{n:017x}" for n in range(51)], AutoScalingGroupName=GROUP, ProtectedFromScaleIn=True
+        ),
+    )
 
 
 def test_insufficient_capacity_is_a_failed_activity_and_retried(fleet: Fleet) -> None:
@@ -217,9 +241,17 @@ def tiers(fleet: Fleet, **more: t.Any) -> str:
         {"MetricIntervalLowerBound": 40, "MetricIntervalUpperBound": 91, "ScalingAdjustment": 2},
         {"MetricIntervalLowerBound": 91, "ScalingAdjustment": 3},
     ]
-    reply = fleet.asg.put_scaling_policy(**{
-        "AutoScalingGroupName": GROUP, "PolicyName": "out", "PolicyType": "StepScaling",
-        "AdjustmentType": "ChangeInCapacity", "StepAdjustments": steps, "EstimatedInstanceWarmup": 60} | more)
+    reply = fleet.asg.put_scaling_policy(
+        **{
+            "AutoScalingGroupName": GROUP,
+            "PolicyName": "out",
+            "PolicyType": "StepScaling",
+            "AdjustmentType": "ChangeInCapacity",
+            "StepAdjustments": steps,
+            "EstimatedInstanceWarmup": 60,
+        }
+        | more
+    )
     return str(reply["PolicyARN"])
 
 
@@ -247,8 +279,12 @@ def test_simple_policy_has_a_cooldown(fleet: Fleet) -> None:
     """A second execution within the cooldown is ScalingActivityInProgress."""
     fleet.create(1, MaxSize=5)
     fleet.asg.put_scaling_policy(
-        AutoScalingGroupName=GROUP, PolicyName="one", AdjustmentType="ChangeInCapacity", ScalingAdjustment=1,
-        Cooldown=60)
+        AutoScalingGroupName=GROUP,
+        PolicyName="one",
+        AdjustmentType="ChangeInCapacity",
+        ScalingAdjustment=1,
+        Cooldown=60,
+    )
     execute = {"AutoScalingGroupName": GROUP, "PolicyName": "one", "HonorCooldown": True}
     fleet.asg.execute_policy(**execute)
     refused("ScalingActivityInProgress", "cooldown", lambda: fleet.asg.execute_policy(**execute))
@@ -266,8 +302,13 @@ def test_metrics_need_their_collection(fleet: Fleet) -> None:
 def test_update_keeps_what_it_does_not_name(fleet: Fleet) -> None:
     """A mixed instances policy survives an update of the size, and its overrides choose the type."""
     spec = {"LaunchTemplateSpecification": fleet.version("1"), "Overrides": [{"InstanceType": "g5.xlarge"}]}
-    base = {"AutoScalingGroupName": GROUP, "MinSize": 0, "MaxSize": 2, "DesiredCapacity": 1,
-            "VPCZoneIdentifier": ",".join(fleet.subnets)}
+    base = {
+        "AutoScalingGroupName": GROUP,
+        "MinSize": 0,
+        "MaxSize": 2,
+        "DesiredCapacity": 1,
+        "VPCZoneIdentifier": ",".join(fleet.subnets),
+    }
     fleet.asg.create_auto_scaling_group(**base, MixedInstancesPolicy={"LaunchTemplate": spec})
     fleet.asg.update_auto_scaling_group(AutoScalingGroupName=GROUP, MaxSize=3)
     fleet.advance(5)

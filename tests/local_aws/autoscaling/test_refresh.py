@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instance Refresh, as a client sees it."""
+
 from __future__ import annotations
 
 from tests.support.scaling import GROUP, Fleet
@@ -21,7 +22,8 @@ def test_checkpoints_stop_for_their_delay(fleet: Fleet) -> None:
     """At 20 % of 5 one instance runs the new version until the delay is over."""
     fleet.create(5)
     fleet.start(
-        MinHealthyPercentage=100, MaxHealthyPercentage=120, CheckpointPercentages=[20, 100], CheckpointDelay=300)
+        MinHealthyPercentage=100, MaxHealthyPercentage=120, CheckpointPercentages=[20, 100], CheckpointDelay=300
+    )
     fleet.advance(30)
     assert fleet.refresh()["PercentageComplete"] == 20
     fleet.advance(200)
@@ -34,8 +36,8 @@ def test_auto_rollback_on_an_alarm(fleet: Fleet) -> None:
     fleet.create(5)
     fleet.alarm("gate", "OK")
     fleet.start(
-        CheckpointPercentages=[20, 100], CheckpointDelay=300, AutoRollback=True,
-        AlarmSpecification={"Alarms": ["gate"]})
+        CheckpointPercentages=[20, 100], CheckpointDelay=300, AutoRollback=True, AlarmSpecification={"Alarms": ["gate"]}
+    )
     fleet.advance(60)
     fleet.alarm("gate", "ALARM")
     done = fleet.until("RollbackSuccessful", "RollbackFailed", "Failed")

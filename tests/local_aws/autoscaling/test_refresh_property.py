@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever the size and the preferences: capacity in service stays within its bounds."""
+
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,10 @@ from tests.support.scaling import Fleet
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    size=st.integers(1, 8), low=st.integers(0, 100), above=st.integers(0, 100), warmup=st.integers(0, 20),
+    size=st.integers(1, 8),
+    low=st.integers(0, 100),
+    above=st.integers(0, 100),
+    warmup=st.integers(0, 20),
     hooks=st.booleans(),
 )
 def test_in_service_stays_between_floor_and_ceiling(size: int, low: int, above: int, warmup: int, hooks: bool) -> None:

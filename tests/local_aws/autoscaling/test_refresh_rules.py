@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of Instance Refresh, one a test."""
+
 from __future__ import annotations
 
 import typing as t
@@ -20,16 +21,19 @@ def refused(code: str, text: str, call: t.Callable[[], object]) -> None:
     assert text in caught.value.response["Error"]["Message"]
 
 
-@pytest.mark.parametrize(("preferences", "text"), [
-    ({"MaxHealthyPercentage": 110}, "MinHealthyPercentage"),
-    ({"MinHealthyPercentage": 50, "MaxHealthyPercentage": 200}, "cannot be greater than 100"),
-    ({"CheckpointDelay": 60}, "CheckpointPercentages"),
-    ({"CheckpointPercentages": [40, 20]}, "ascending"),
-    ({"CheckpointPercentages": [20, 20, 100]}, "unique"),
-    ({"CheckpointPercentages": [100], "CheckpointDelay": 172801}, "CheckpointDelay"),
-    ({"BakeTime": 172801}, "BakeTime"),
-    ({"AlarmSpecification": {"Alarms": ["none"]}}, "does not exist"),
-])
+@pytest.mark.parametrize(
+    ("preferences", "text"),
+    [
+        ({"MaxHealthyPercentage": 110}, "MinHealthyPercentage"),
+        ({"MinHealthyPercentage": 50, "MaxHealthyPercentage": 200}, "cannot be greater than 100"),
+        ({"CheckpointDelay": 60}, "CheckpointPercentages"),
+        ({"CheckpointPercentages": [40, 20]}, "ascending"),
+        ({"CheckpointPercentages": [20, 20, 100]}, "unique"),
+        ({"CheckpointPercentages": [100], "CheckpointDelay": 172801}, "CheckpointDelay"),
+        ({"BakeTime": 172801}, "BakeTime"),
+        ({"AlarmSpecification": {"Alarms": ["none"]}}, "does not exist"),
+    ],
+)
 def test_preferences_are_validated(fleet: Fleet, preferences: dict[str, t.Any], text: str) -> None:
     """What AWS refuses is refused, naming the preference."""
     fleet.create(1, settle=False)
@@ -57,8 +61,11 @@ def test_irreversible_without_desired_configuration(fleet: Fleet) -> None:
     """A refresh without desired configuration cannot be rolled back."""
     fleet.create(2)
     fleet.start(None)
-    refused("IrreversibleInstanceRefresh", "no desired configuration",
-            lambda: fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP))
+    refused(
+        "IrreversibleInstanceRefresh",
+        "no desired configuration",
+        lambda: fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP),
+    )
 
 
 @pytest.mark.parametrize("state", ["ALARM", "INSUFFICIENT_DATA"])
@@ -87,8 +94,11 @@ def test_template_cannot_be_updated_during_a_refresh(fleet: Fleet) -> None:
     """The group's template is not available while a refresh with desired configuration runs; its size is."""
     fleet.create(2)
     fleet.start()
-    refused("ValidationError", "not available for update", lambda: fleet.asg.update_auto_scaling_group(
-        AutoScalingGroupName=GROUP, LaunchTemplate=fleet.version("2")))
+    refused(
+        "ValidationError",
+        "not available for update",
+        lambda: fleet.asg.update_auto_scaling_group(AutoScalingGroupName=GROUP, LaunchTemplate=fleet.version("2")),
+    )
     fleet.asg.update_auto_scaling_group(AutoScalingGroupName=GROUP, MaxSize=9)
 
 
@@ -120,7 +130,8 @@ def test_small_group_skips_checkpoints(fleet: Fleet) -> None:
     """With 2 instances the first replacement is 50 %: 10 and 40 are one stop."""
     fleet.create(2)
     fleet.start(
-        MinHealthyPercentage=100, MaxHealthyPercentage=150, CheckpointPercentages=[10, 40, 100], CheckpointDelay=100)
+        MinHealthyPercentage=100, MaxHealthyPercentage=150, CheckpointPercentages=[10, 40, 100], CheckpointDelay=100
+    )
     fleet.advance(30)
     assert fleet.refresh()["PercentageComplete"] == 50
     fleet.until("Successful")
@@ -197,8 +208,11 @@ def test_rollback_while_baking_both_readings(allowed: bool) -> None:
         fleet.start(BakeTime=600)
         assert fleet.until("Baking")["PercentageComplete"] == 100
         if not allowed:
-            refused("IrreversibleInstanceRefresh", "baking",
-                    lambda: fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP))
+            refused(
+                "IrreversibleInstanceRefresh",
+                "baking",
+                lambda: fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP),
+            )
             return
         fleet.asg.rollback_instance_refresh(AutoScalingGroupName=GROUP)
         fleet.until("RollbackSuccessful")

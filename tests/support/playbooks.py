@@ -53,11 +53,11 @@ class Run:
 
     def failures(self) -> str:
         """The messages of the tasks that failed."""
-        return "\n".join(str(result.get("msg", "")) for _, result in self.results if result.get("failed"))
+        return "\n".join(str(result.get("msg", "")) for _unused, result in self.results if result.get("failed"))
 
     def messages(self) -> str:
         """What debug tasks said."""
-        return "\n".join(str(result["msg"]) for _, result in self.results if "msg" in result)
+        return "\n".join(str(result["msg"]) for _unused, result in self.results if "msg" in result)
 
 
 def run_playbook(playbook: pathlib.Path, endpoint: str, *arguments: str) -> Run:

@@ -91,11 +91,9 @@ class Actions:
             store.delete_locks(self._aws.client("ssm"), self._names, [seen.lock.epoch])
 
     def keep_alive(self, seen: Observation, feed: bool) -> Context:
-        """Renew the lock, and feed the gate unless the release is overdue for a verdict."""
+        """Renew the lock that this run holds, and feed the gate."""
         options, lock, context = seen.options, seen.lock, seen.context
-        if lock is None or lock.run != options.run:
-            return context
-        if (seen.now - lock.modified).total_seconds() >= options.timing.lock_renew - options.timing.poll:
+        if lock is not None and lock.run == options.run and _stale(seen, lock):
             record = store.lock_record(options.run, options.owner, options.host)
             store.renew_lock(self._aws.client("ssm"), self._names, lock.epoch, record)
         if feed and _due(seen.now, context.gate_fed_at, options.timing.gate_period / 3):
@@ -310,6 +308,11 @@ QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK
 """Actions that leave the deployment as it was."""
 REFUSED = frozenset({"IrreversibleInstanceRefresh", "IrreversibleInstanceRefreshFault", "ValidationError"})
 """Answers that mean: this refresh cannot go back natively, cancel it instead."""
+
+
+def _stale(seen: Observation, lock: Lock) -> bool:
+    timing = seen.options.timing
+    return (seen.now - lock.modified).total_seconds() >= timing.lock_renew - timing.poll
 
 
 def _due(now: dt.datetime, last: str | None, seconds: float) -> bool:

@@ -19,6 +19,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe i
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Action,
     Context,
+    Goal,
     Kind,
     Observation,
     Options,
@@ -64,8 +65,7 @@ class Run:
         """
         seen = self._observe(context)
         try:
-            watching = seen.ledger.status is Status.IN_PROGRESS and not overdue(seen)
-            seen = dataclasses.replace(seen, context=self._actions.keep_alive(seen, watching))
+            seen = dataclasses.replace(seen, context=self._actions.keep_alive(seen, _watches(seen)))
             action = decide(seen)
             return Tick(seen, action, self._actions.apply(seen, action))
         except FleetError as error:
@@ -94,3 +94,9 @@ class Run:
             self._actions.release_lock(seen)
         except FleetError:
             return  # it expires by itself; the first error is the one to report
+
+
+def _watches(seen: Observation) -> bool:
+    """Whether the gate is to be fed: by whoever judges the release, or waits for a dead run's lock to do so."""
+    forward = seen.options.goal is Goal.DEPLOYED and seen.ledger.status is Status.IN_PROGRESS
+    return forward and not overdue(seen)

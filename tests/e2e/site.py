@@ -23,8 +23,6 @@ COMMON: t.Mapping[str, t.Any] = {
     "deployment_id": DEPLOYMENT,
     "fleet_engine": "noop",
     "fleet_initial_capacity": 2,
-    "fleet_network_cidr": "10.81.0.0/16",
-    "fleet_subnets": [{"zone": "us-east-1a", "cidr": "10.81.0.0/20"}],
 }
 
 
@@ -39,7 +37,7 @@ class Site:
         arguments = ["-e", json.dumps({**COMMON, **variables}), *(["--check", "--diff"] if check else [])]
         run = run_playbook(ROOT / "playbooks" / f"{name}.yml", self.endpoint, *arguments)
         if run.code != expect:
-            raise AssertionError(f"{name}.yml exited {run.code}, not {expect}:\n{run.text[-4000:]}")
+            raise AssertionError(f"{name}.yml exited {run.code}, not {expect}: {run.failures() or run.text[-4000:]}")
         return run
 
     @contextlib.contextmanager

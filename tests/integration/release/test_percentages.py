@@ -18,7 +18,7 @@ def held(fleet: Fleet, version: str, seconds: float) -> list[int]:
     serving: set[str] = set()
     counts: list[tuple[t.Any, int]] = []
     for entry in fleet.harness.world.timeline.entries:
-        if entry["image_version"] == version and entry["instance"]:
+        if entry["instance"] and entry["image_version"] == version:
             change = serving.add if entry["lifecycle"] == "InService" else serving.discard
             change(entry["instance"])
             counts.append((entry["time"], len(serving)))

@@ -32,5 +32,5 @@ def test_upstream_modules_work_twice(tmp_path: pathlib.Path) -> None:
         assert first.code == 0, first.failures() or first.text
         second = run_playbook(PLAYBOOK, endpoint)
         assert second.code == 0, second.failures() or second.text
-    assert set(first.changed()) == {name for name, _ in first.results} - NEVER_CHANGED
+    assert set(first.changed()) == {name for name, _unused in first.results} - NEVER_CHANGED
     assert set(second.changed()) == ALWAYS_CHANGED

@@ -78,6 +78,4 @@ def check_lock(root: Path, lock_file: Path) -> None:
     wanted = ((config.get("config") or {}).get("Labels") or {}).get(LOCK_LABEL)
     found = lock_file.read_text(encoding="utf-8").strip() if lock_file.exists() else "nothing"
     if wanted != found:
-        raise RunnerError(
-            f"the image needs the dependencies {wanted}, {lock_file} says {found}: run 'make'"
-        )
+        raise RunnerError(f"the image needs the dependencies {wanted}, {lock_file} says {found}: run 'make'")

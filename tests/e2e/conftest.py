@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     state: pathlib.Path = tmp_path_factory.mktemp("local_aws")
     with local_aws(state) as endpoint:
         site = Site(endpoint)
-        site.play("provision", **{"fleet_initial_capacity": 2})
+        site.play("provision", fleet_initial_capacity=2)
         site.build(FIRST)
         site.play("deploy", version=FIRST)
         yield site

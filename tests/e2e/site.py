@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a platform engineer does from a shell, for tests: playbooks to the end, playbooks killed on the way, and looks."""
+"""What a platform engineer does from a shell, for tests: playbooks to the end or killed on the way, and looks."""
 
 from __future__ import annotations
 

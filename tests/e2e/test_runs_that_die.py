@@ -63,9 +63,7 @@ def test_nobody_at_all_and_the_gate_rolls_back(site: Site, versions: t.Iterator[
     assert site.parameter("deployment-status") == "stable"
 
 
-def test_of_two_at_once_one_goes_through_and_the_other_names_the_holder(
-    site: Site, versions: t.Iterator[str]
-) -> None:
+def test_of_two_at_once_one_goes_through_and_the_other_names_the_holder(site: Site, versions: t.Iterator[str]) -> None:
     version = next(versions)
     site.build(version)
     with site.playing("deploy", version=version, percentage="100") as first:

@@ -31,6 +31,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
     Action,
     Context,
     Kind,
+    Lock,
     Observation,
 )
 

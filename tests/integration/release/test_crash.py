@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, LockHeld, LockLost
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
-
 from tests.support.fleet import TIMING, Fleet
 
 
 def judging(line: str) -> bool:
     """Whether a step has just been reached."""
     return "reached, judging" in line
+
+
+def step_in_turn(fleet: Fleet, *runs: dict[str, t.Any]) -> None:
+    """Let runs work side by side, one step each in turn."""
+    for _unused in range(20):
+        for run in runs:
+            run["context"] = run_release(fleet, run, check_mode=False, clock=fleet)["context"]
+        fleet.sleep(TIMING["poll"])
 
 
 def test_the_next_deploy_takes_the_release_up(fleet: Fleet) -> None:
@@ -37,7 +47,8 @@ def test_the_gate_rolls_back_what_nobody_watches(fleet: Fleet) -> None:
     fleet.sleep(240)
     assert fleet.versions() == ["1.0.0"] * 5
     assert fleet.parameter("image-version") == "1.0.0"
-    with pytest.raises(FleetError, match=r"1\.1\.0 was rolled back: AWS ended the instance refresh as RollbackSuccessful"):
+    reason = r"1\.1\.0 was rolled back: AWS ended the instance refresh as RollbackSuccessful"
+    with pytest.raises(FleetError, match=reason):
         fleet.release(version="1.1.0", percentage="50")
     assert fleet.parameter("deployment-status") == "stable"
 
@@ -56,10 +67,7 @@ def test_of_two_runs_at_once_the_second_names_the_holder_within_30_seconds(fleet
     first["context"] = run_release(fleet, first, check_mode=False, clock=fleet)["context"]
     started = fleet.now()
     with pytest.raises(LockHeld, match="ada@"):
-        for _unused in range(20):
-            first["context"] = run_release(fleet, first, check_mode=False, clock=fleet)["context"]
-            second["context"] = run_release(fleet, second, check_mode=False, clock=fleet)["context"]
-            fleet.sleep(TIMING["poll"])
+        step_in_turn(fleet, first, second)
     assert (fleet.now() - started).total_seconds() <= 30
     assert fleet.follow(first)["outcome"] == "succeeded"
 

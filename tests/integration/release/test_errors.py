@@ -6,9 +6,9 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AccessDenied, InvalidInput, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
-
 from tests.support.fleet import Fleet
 
 

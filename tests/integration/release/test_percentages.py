@@ -7,8 +7,8 @@ import itertools
 import typing as t
 
 import pytest
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 from local_aws.harness import Harness
 from tests.support.fleet import Fleet
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: image_bundle
 short_description: Build a worker image without a container engine and push it to ECR
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - The diffusion.fleet authors (@diffusion-fleet)
 description:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: inference_request
 short_description: Send requests to a fleet, wait for their results and save the pictures
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - The diffusion.fleet authors (@diffusion-fleet)
 description:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: instance_refresh
 short_description: Start, cancel or roll back an instance refresh of an Auto Scaling group
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - The diffusion.fleet authors (@diffusion-fleet)
 description:

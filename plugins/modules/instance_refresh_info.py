@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: instance_refresh_info
 short_description: List the instance refreshes of an Auto Scaling group and say how they went
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - The diffusion.fleet authors (@diffusion-fleet)
 description:

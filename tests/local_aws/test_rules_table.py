@@ -24,13 +24,13 @@ def test_every_row_has_a_rule_a_source_and_a_test() -> None:
 
 def test_every_named_test_exists() -> None:
     """The file is there and defines the function."""
-    missing = [name for *_, name in rows() if not exists(name.strip("`"))]
+    missing = [name for *_unused, name in rows() if not exists(name.strip("`"))]
     assert missing == []
 
 
 def exists(name: str) -> bool:
     """Whether ``file::function`` is a test."""
-    path, _, function = name.partition("::")
+    path, _separator, function = name.partition("::")
     file = ROOT / path
     if not file.is_file():
         return False

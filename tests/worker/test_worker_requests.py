@@ -182,9 +182,9 @@ def test_pictures_of_an_attempt_that_was_lost_before_its_result_stay(
 
 
 def test_two_workers_and_many_copies_leave_one_result(deployment: Deployment, start: StartWorker) -> None:
-    for _ in range(6):
+    for _unused in range(6):
         deployment.send(request("copy"))
-    workers = [start({"SD_NOOP_MS": "300"}) for _ in range(2)]
+    workers = [start({"SD_NOOP_MS": "300"}) for _unused in range(2)]
     until(lambda: deployment.left() == 0)
     result = deployment.wait("copy")
     assert result["status"] == "succeeded"

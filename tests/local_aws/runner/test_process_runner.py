@@ -206,7 +206,7 @@ class _Deaf:
     """A runner on which nothing ever happens."""
 
     def __getattr__(self, name: str) -> t.Callable[..., list[HostEvent]]:
-        return lambda *_: []
+        return lambda *_unused: []
 
 
 def test_an_instance_without_a_worker_just_runs(site: Site) -> None:

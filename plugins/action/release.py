@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import typing as t
 import uuid
 
@@ -12,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 display = Display()
+WATCH_SECONDS = 1.0
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
@@ -22,6 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Call the module until it is done."""
         super().run(tmp, task_vars)
+        _end_with_the_playbook()
         arguments = {"run": uuid.uuid4().hex, **self._task.args}
         lines: list[str] = []
         while True:
@@ -42,3 +47,20 @@ def _show(new: t.Iterable[str], shown: list[str]) -> list[str]:
             display.display(f"  {line}")
             said.append(line)
     return said
+
+
+def _end_with_the_playbook() -> None:
+    """No more ticks once the playbook is gone.
+
+    ansible-core gives each worker process a session of its own, so that a playbook that is killed leaves its
+    worker behind, and with it a release that somebody believes to have stopped.
+    """
+    if os.getpgrp() == os.getpid():
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(playbook: int) -> None:
+    pause = threading.Event()
+    while os.getppid() == playbook:
+        pause.wait(WATCH_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)

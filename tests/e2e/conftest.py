@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A provisioned fleet of real `noop` worker processes on a local_aws of its own, kept for a whole module."""
+"""A provisioned fleet of real `noop` worker processes on a local_aws of its own, kept for all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.playbooks import local_aws
 FIRST = "1.0.0"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     """Two instances that run 1.0.0."""
     state: pathlib.Path = tmp_path_factory.mktemp("local_aws")
@@ -27,7 +27,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def versions() -> t.Iterator[str]:
     """New version numbers, one after the other."""
     return (f"1.{minor}.0" for minor in range(1, 100))

@@ -127,4 +127,4 @@ def eventually(condition: t.Callable[[], bool], seconds: float) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s")
-        time.sleep(0.5)  # real processes: nothing to advance
+        time.sleep(0.5)  # real processes in real time: there is no clock to advance

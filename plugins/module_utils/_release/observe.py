@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Job, Verdict, judge
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import alarms, fleet, history, store, targets
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
@@ -146,9 +146,12 @@ def _verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> V
     return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
 
 
-def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[t.Any]:
+def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:
+    """Stable's jobs of the same hours where there are enough, so that both sides met the same load."""
     stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
     if stable is None or stable.release_id == candidate.release_id:
         return []
     lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
-    return [job for _unused, job in read_jobs(logs, names.log_group, stable.release_id, lookback)]
+    rows = read_jobs(logs, names.log_group, stable.release_id, lookback)
+    together = [job for finished, job in rows if finished >= since]
+    return together if len(together) >= seen.options.limits.min_jobs else [job for _unused, job in rows]

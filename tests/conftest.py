@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import botocore.session
 import hypothesis
 
 # Two cores are shared with other suites: a slow example is not a failure, and a run can be repeated.
@@ -14,3 +17,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("fleet")
+
+# A session reads the service descriptions once for itself, and every module run has sessions of its own: in a test
+# process they all share one reader, a third less time.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)

@@ -55,6 +55,7 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            t.cast(t.IO[str], process.stdout).close()
 
     def build(self, version: str, **patch: str) -> None:
         """Build a version: the worker of this checkout, with texts replaced in files named by their path."""

@@ -17,7 +17,7 @@ PATIENT: t.Mapping[str, t.Any] = {
     "window": 3,
     "inconclusive_limit": 14,
     "gate_period": 10,
-    "gate_periods": 3,
+    "gate_periods": 2,
 }
 """A gate that leaves the time to start another run by hand."""
 

@@ -61,7 +61,9 @@ def test_a_version_whose_jobs_fail_goes_back_at_the_first_step(fleet: Fleet) -> 
     assert caught.value.details["outcome"] == "rolled_back"
     assert fleet.versions() == ["1.0.0"] * 5
     assert fleet.parameter("deployment-status") == "stable"
-    assert fleet.group()["LaunchTemplate"]["Version"] == fleet.ledger.stable.template_version  # type: ignore[union-attr]
+    stable = fleet.ledger.stable
+    assert stable is not None
+    assert fleet.group()["LaunchTemplate"]["Version"] == stable.template_version
     record = history(fleet, 2)
     assert [row["step"] for row in record["verdicts"]] == [1]
     assert record["verdicts"][0]["candidate"]["failed"] >= 2

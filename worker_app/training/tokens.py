@@ -22,8 +22,8 @@ def build_tokenizer(words: Iterable[str]) -> CLIPTokenizer:
     alphabet = sorted(ByteLevel.alphabet())
     tokens = [*alphabet, *(letter + "</w>" for letter in alphabet), *map("".join, merges), START, END]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    # The annotation of `merges` says strings; the tokenizers library takes pairs, which need no separator.
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS)  # type: ignore[arg-type]
+    # Pairs, although the annotation of `merges` says strings: they need no separator.
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_TOKENS)
 
 
 def learn_merges(words: Iterable[str]) -> list[Pair]:

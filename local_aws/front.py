@@ -67,12 +67,12 @@ class Front:
         try:
             with lock:
                 return list(self._aws(environ, start_response))
-        except (NotImplementedError, OperationNotFoundError):
+        except (NotImplementedError, OperationNotFoundError):  # what moto lacks
             LOG.warning("%s.%s is not implemented", call.service, call.operation)
             return unknown_operation(environ, call.service, call.operation, call.protocol)(environ, start_response)
         except ConnectionError:
             raise
-        except Exception:
+        except Exception:  # a fault of ours is an answer, and the server goes on
             LOG.exception("%s.%s failed: %s", call.service, call.operation, call.body[:2000])
             reply = error_response(
                 environ, call.service, "InternalFailure", "local_aws failed; see its server.log", 500

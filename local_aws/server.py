@@ -71,7 +71,7 @@ class Server:
             try:
                 with self.world.lock:
                     self.world.tick()
-            except Exception:
+            except Exception:  # time goes on
                 LOG.exception("a tick failed; the next one goes on")
 
     def stop(self) -> None:

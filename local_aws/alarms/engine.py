@@ -160,5 +160,5 @@ def _publish(alarm: t.Any, arn: str, before: State) -> None:
         sns_backends[store.ACCOUNT][store.REGION].publish(
             json.dumps(message), arn=arn, subject=f'{alarm.state_value}: "{alarm.name}"'
         )
-    except Exception:
+    except Exception:  # an alarm goes on, whatever its topic answers
         LOG.exception("alarm %s could not publish to %s", alarm.name, arn)

@@ -195,7 +195,7 @@ class ProcessRunner:
         for unit in units:
             try:
                 unit.shipper.ship()
-            except Exception:
+            except Exception:  # the output of the others goes on
                 LOG.exception("the output of %s could not be shipped", unit.instance_id)
 
     def _look_after(self, unit: Unit, now: float) -> None:

@@ -32,7 +32,9 @@ options:
     description: Version to release. Left out, the newest pushed image that was not rejected.
     type: str
   percentage:
-    description: Share of the group that each step adds, a whole number from 1 to 100. V(20) stops at 20, 40, 60, 80 and 100.
+    description:
+      - Share of the group that each step adds, a whole number from 1 to 100. V(20) stops at 20, 40, 60, 80 and 100.
+      - Left out together with O(steps), V(20).
     type: str
   steps:
     description: The steps themselves, rising and ending with 100. Excludes O(percentage).
@@ -84,6 +86,10 @@ options:
         description: After which a lock that is not renewed may be taken over.
         type: int
         default: 60
+      lock_watch:
+        description: How long a lock is watched at least before it may be taken over.
+        type: int
+        default: 20
       window:
         description: How long jobs are collected at a step at least.
         type: int
@@ -118,7 +124,7 @@ options:
     default: {}
     suboptions:
       min_jobs:
-        description: Finished jobs of the candidate at a step before it can pass.
+        description: Jobs that the candidate must finish with success at a step before it can pass.
         type: int
         default: 20
       max_failure_share:

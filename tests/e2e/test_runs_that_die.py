@@ -14,6 +14,7 @@ PATIENT: t.Mapping[str, t.Any] = {
     "poll": 1,
     "lock_renew": 3,
     "lock_expiry": 10,
+    "lock_watch": 4,
     "window": 3,
     "inconclusive_limit": 14,
     "gate_period": 10,

@@ -24,6 +24,7 @@ TIMING = {
     "poll": 5,
     "lock_renew": 15,
     "lock_expiry": 60,
+    "lock_watch": 20,
     "window": 20,
     "inconclusive_limit": 60,
     "gate_period": 10,
@@ -234,10 +235,11 @@ class Fleet:
     def _jobs_of(self, instance_id: str, seconds: float) -> list[dict[str, t.Any]]:
         owed = self._owed.get(instance_id, 0.0) + self.traffic.jobs_per_second * seconds
         self._owed[instance_id] = owed % 1
-        tags = self._release_of(instance_id) if owed >= 1 else {}
+        tags = self.release_of(instance_id) if owed >= 1 else {}
         return [self._line(instance_id, tags) for _unused in range(int(owed)) if "ReleaseId" in tags]
 
-    def _release_of(self, instance_id: str) -> dict[str, str]:
+    def release_of(self, instance_id: str) -> dict[str, str]:
+        """Tags of an instance."""
         if instance_id not in self._known:
             self._known[instance_id] = self._tags(instance_id)
         return self._known[instance_id]

@@ -27,7 +27,7 @@ class Limits:
     min_jobs: int = 20
     """Finished jobs of the candidate, smoke included, before a pass."""
     max_failure_share: float = 0.1
-    """Failed share of the candidate's jobs that is too much by itself."""
+    """Failed share of the candidate's jobs that is too much by itself, where stable is not just as bad."""
     min_failures: int = 2
     """A single failure never fails a release."""
     significance: float = 0.01
@@ -52,13 +52,14 @@ class Job:
 
     @property
     def failed(self) -> bool:
-        """Whether the release, not the request, is to blame."""
-        return self.outcome in ("failed", "handed_back") and self.error_type not in USER_ERRORS
+        """Whether the release, not the request, is to blame; a smoke request is known to be good."""
+        bad = self.outcome in ("failed", "handed_back")
+        return bad and (self.smoke or self.error_type not in USER_ERRORS)
 
     @property
     def refused(self) -> bool:
         """Whether the request was found invalid."""
-        return self.error_type in USER_ERRORS
+        return self.error_type in USER_ERRORS and not self.smoke
 
     @property
     def pace(self) -> float | None:
@@ -115,49 +116,89 @@ def fisher_greater(bad: int, total: int, other_bad: int, other_total: int) -> fl
     everything, all_bad = total + other_total, bad + other_bad
     if not total or not other_total or not all_bad:
         return 1.0
-    ways = math.comb(everything, total)
-    tail = sum(
-        math.comb(all_bad, k) * math.comb(everything - all_bad, total - k) for k in range(bad, min(all_bad, total) + 1)
-    )
-    return min(1.0, tail / ways)
+    all_good, first = everything - all_bad, max(bad, total - (everything - all_bad))
+    term = math.exp(_log_ways(all_bad, first) + _log_ways(all_good, total - first) - _log_ways(everything, total))
+    tail = term
+    for k in range(first, min(all_bad, total)):  # each term from the one before: linear, and no huge numbers
+        term *= (all_bad - k) * (total - k) / ((k + 1) * (all_good - total + k + 1))
+        tail += term
+    return min(1.0, tail)
+
+
+def _log_ways(of: int, chosen: int) -> float:
+    """Logarithm of the number of ways to choose."""
+    return math.lgamma(of + 1) - math.lgamma(chosen + 1) - math.lgamma(of - chosen + 1)
+
+
+def binomial_at_least(bad: int, total: int, share: float) -> float:
+    """Probability of ``bad`` or more failures among ``total`` jobs that each fail with probability ``share``."""
+    if bad <= 0 or not 0 < share < 1:
+        return 1.0 if bad <= 0 or share >= 1 else 0.0
+    log, complement = math.log(share), math.log1p(-share)
+    terms = (math.exp(_log_ways(total, k) + k * log + (total - k) * complement) for k in range(bad, total + 1))
+    return min(1.0, sum(terms))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evidence:
+    """Both sides and what the tests say of them."""
+
+    ours: Summary
+    theirs: Summary
+    failure_p: float
+    refused_p: float
+    ratio: float | None
+    fresh: int
 
 
 def judge(candidate: t.Sequence[Job], stable: t.Sequence[Job], limits: Limits, *, fresh: int | None = None) -> Verdict:
     """Judge the candidate's jobs against stable's (empty for a first release: absolute limits only).
 
-    ``fresh`` is how many of the candidate's jobs finished at this step; they alone count towards ``min_jobs``.
+    ``fresh`` is how many of the candidate's jobs succeeded at this step; they alone count towards ``min_jobs``.
     """
     ours, theirs = summarize(candidate), summarize(stable)
-    failure_p = fisher_greater(ours.failed, ours.jobs, theirs.failed, theirs.jobs)
-    refused_p = fisher_greater(ours.refused, ours.jobs, theirs.refused, theirs.jobs)
-    ratio = _latency_ratio(ours, theirs, limits)
-    counted = ours.jobs if fresh is None else fresh
-    outcome, sentence = _decide(ours, failure_p, refused_p, ratio, limits, counted, compared=theirs.jobs > 0)
-    numbers = _numbers(ours, theirs, ratio)
-    return Verdict(outcome, f"{sentence} ({numbers})", ours, theirs, failure_p, refused_p, ratio)
+    evidence = _Evidence(
+        ours,
+        theirs,
+        failure_p=fisher_greater(ours.failed, ours.jobs, theirs.failed, theirs.jobs),
+        refused_p=fisher_greater(ours.refused, ours.jobs, theirs.refused, theirs.jobs),
+        ratio=_latency_ratio(ours, theirs, limits),
+        fresh=sum(job.outcome == "succeeded" for job in candidate) if fresh is None else fresh,
+    )
+    outcome, sentence = _decide(evidence, limits)
+    numbers = _numbers(ours, theirs, evidence.ratio)
+    return Verdict(
+        outcome, f"{sentence} ({numbers})", ours, theirs, evidence.failure_p, evidence.refused_p, evidence.ratio
+    )
 
 
-def _decide(
-    ours: Summary,
-    failure_p: float,
-    refused_p: float,
-    ratio: float | None,
-    limits: Limits,
-    fresh: int,
-    *,
-    compared: bool,
-) -> tuple[t.Literal["pass", "fail", "inconclusive"], str]:
-    if ours.failed >= limits.min_failures and ours.failed > limits.max_failure_share * ours.jobs:
-        return "fail", f"{ours.failed} of {ours.jobs} jobs failed, more than {limits.max_failure_share:.0%}"
-    if ours.failed >= limits.min_failures and failure_p < limits.significance:
-        return "fail", f"more jobs fail than on stable (p = {failure_p:.2g})"
-    if ours.refused >= limits.min_failures and refused_p < limits.significance:
-        return "fail", f"more requests are refused as invalid than on stable (p = {refused_p:.2g})"
+def _decide(seen: _Evidence, limits: Limits) -> tuple[t.Literal["pass", "fail", "inconclusive"], str]:
+    worse = _worse(seen, limits)
+    if worse is not None:
+        return "fail", worse
+    if seen.fresh < limits.min_jobs:
+        return "inconclusive", f"{seen.fresh} of the {limits.min_jobs} finished jobs needed"
+    return "pass", "not worse than stable" if seen.theirs.jobs else "within the absolute limits"
+
+
+def _worse(seen: _Evidence, limits: Limits) -> str | None:
+    ours, ratio = seen.ours, seen.ratio
+    if ours.failed >= limits.min_failures and _too_many(seen, limits):
+        return f"{ours.failed} of {ours.jobs} jobs failed, more than {limits.max_failure_share:.0%}"
+    if ours.failed >= limits.min_failures and seen.failure_p < limits.significance:
+        return f"{ours.failed} of {ours.jobs} jobs failed, more than on stable (p = {seen.failure_p:.2g})"
+    if ours.refused >= limits.min_failures and seen.refused_p < limits.significance:
+        return f"more requests are refused as invalid than on stable (p = {seen.refused_p:.2g})"
     if ratio is not None and ratio > limits.max_latency_ratio:
-        return "fail", f"drawing takes {ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g}"
-    if fresh < limits.min_jobs:
-        return "inconclusive", f"{fresh} of the {limits.min_jobs} jobs needed"
-    return "pass", "not worse than stable" if compared else "within the absolute limits"
+        return f"drawing takes {ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g}"
+    return None
+
+
+def _too_many(seen: _Evidence, limits: Limits) -> bool:
+    """Whether the true share lies above the absolute limit, and stable does not suffer from the same."""
+    ours, theirs = seen.ours, seen.theirs
+    by_chance = binomial_at_least(ours.failed, ours.jobs, limits.max_failure_share)
+    return by_chance < limits.significance and ours.failed * theirs.jobs >= theirs.failed * ours.jobs
 
 
 def _latency_ratio(ours: Summary, theirs: Summary, limits: Limits) -> float | None:

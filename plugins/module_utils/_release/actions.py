@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, Conflict, FleetError, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api as refreshes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     alarms,
@@ -23,6 +22,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     ledger as ledgers,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import plan_for, release_alarms
@@ -42,65 +42,53 @@ BOOTSTRAP_VERSION = "1"
 class Actions:
     """Carries out actions for one deployment; every method answers the run's new context."""
 
-    def __init__(self, aws: Aws, names: Names) -> None:
+    def __init__(self, aws: Aws, names: Names, guard: Guard) -> None:
         self._aws = aws
         self._names = names
+        self._guard = guard
 
     def apply(self, seen: Observation, action: Action) -> Context:
-        """Carry out one action."""
+        """Carry out one action; one that changes the deployment proves first that the lock is still held.
+
+        Raises: LockLost and the errors of the calls.
+        """
         method: t.Callable[[Observation, Action], Context] = getattr(self, f"_{action.kind.value}")
-        context = method(seen, action)
-        return context if action.kind in QUIET else dataclasses.replace(context, changed=True)
+        if action.kind in QUIET:
+            return method(seen, action)
+        self._guard.check(seen)
+        return dataclasses.replace(method(seen, action), changed=True)
 
     # ------------------------------------------------------------ waiting and ending
 
     def _wait(self, seen: Observation, action: Action) -> Context:
-        since = seen.context.alarms_since
-        if seen.alarm_states and since is None:
-            return dataclasses.replace(seen.context, alarms_since=seen.now.isoformat())
         return seen.context
 
     def _watch(self, seen: Observation, action: Action) -> Context:
-        lock = t.cast(t.Any, seen.lock)
+        lock = t.cast(Lock, seen.lock)
         if seen.context.watched_epoch == lock.epoch:
             return seen.context
-        return dataclasses.replace(seen.context, watched_epoch=lock.epoch, watched_modified=lock.modified.isoformat())
+        return dataclasses.replace(
+            seen.context,
+            watched_epoch=lock.epoch,
+            watched_modified=lock.modified.isoformat(),
+            watched_since=seen.now.isoformat(),
+        )
 
     def _done(self, seen: Observation, action: Action) -> Context:
-        self.release_lock(seen)
+        self._guard.release(seen)
         return seen.context
 
     def _refuse(self, seen: Observation, action: Action) -> Context:
-        self.release_lock(seen)
+        self._guard.release(seen)
         return seen.context
 
     # ------------------------------------------------------------ lock and parameters
 
     def _take_lock(self, seen: Observation, action: Action) -> Context:
-        ssm, options = self._aws.client("ssm"), seen.options
-        epoch = max(seen.ledger.epoch, seen.lock.epoch if seen.lock else 0) + 1
-        record = store.lock_record(options.run, options.owner, options.host)
-        if not store.create_lock(ssm, self._names, epoch, record):
-            return seen.context  # the next look finds out who was first
-        if seen.lock is not None:
-            store.delete_locks(ssm, self._names, [seen.lock.epoch])
-        return dataclasses.replace(seen.context, epoch=epoch)
+        return self._guard.take(seen)
 
-    def release_lock(self, seen: Observation) -> None:
-        """Give the lock back where this run holds it."""
-        if seen.lock is not None and seen.lock.run == seen.options.run:
-            store.delete_locks(self._aws.client("ssm"), self._names, [seen.lock.epoch])
-
-    def keep_alive(self, seen: Observation, feed: bool) -> Context:
-        """Renew the lock that this run holds, and feed the gate."""
-        options, lock, context = seen.options, seen.lock, seen.context
-        if lock is not None and lock.run == options.run and _stale(seen, lock):
-            record = store.lock_record(options.run, options.owner, options.host)
-            store.renew_lock(self._aws.client("ssm"), self._names, lock.epoch, record)
-        if feed and _due(seen.now, context.gate_fed_at, options.timing.gate_period / 3):
-            alarms.feed_gate(self._aws.client("cloudwatch"), self._names)
-            return dataclasses.replace(context, gate_fed_at=seen.now.isoformat())
-        return context
+    def _claim(self, seen: Observation, action: Action) -> Context:
+        return self._guard.claim(seen)
 
     def _repair(self, seen: Observation, action: Action) -> Context:
         self._project(seen.ledger, seen)
@@ -111,7 +99,7 @@ class Actions:
 
     def _record(self, seen: Observation, ledger: Ledger) -> None:
         """One transition: the ledger in one call, then its projections."""
-        mine = dataclasses.replace(ledger, epoch=t.cast(int, seen.context.epoch))
+        mine = dataclasses.replace(ledger, epoch=seen.held_epoch)
         store.write_ledger(self._aws.client("ssm"), self._names, mine)
         self._project(mine, seen)
 
@@ -160,25 +148,28 @@ class Actions:
         opened = ledgers.begun(
             seen.ledger,
             target.release,
-            epoch=t.cast(int, seen.context.epoch),
+            epoch=seen.held_epoch,
             at=seen.now.isoformat(),
             by=f"{seen.options.owner}@{seen.options.host}",
             template_version=number,
         )
-        self._open_record(seen, opened, "deploy", plan_for(seen.options, seen.group))
+        self._open_record(seen, opened, "deploy", plan_for(seen.options, seen.ledger, seen.group))
         self._record(seen, opened)
         return seen.context
 
     def _prepare(self, seen: Observation, action: Action) -> Context:
         candidate = t.cast(Release, seen.ledger.candidate)
-        smoke.ensure_queue(self._aws.client("sqs"), self._names, candidate.release_id)
+        sqs, releases = self._aws.client("sqs"), [row for row in (candidate, seen.ledger.stable) if row]
+        if not all(smoke.ensure_queue(sqs, self._names, release.release_id) for release in releases):
+            return seen.context  # a name deleted a moment ago: asked again at the next look
         dimensions = {
             "DeploymentId": self._names.deployment_id,
             "ImageVersion": candidate.version,
             "ReleaseId": candidate.release_id,
         }
         alarms.ensure_alarms(self._aws.client("cloudwatch"), self._names, seen.options.timing, dimensions)
-        return dataclasses.replace(seen.context, prepared=True, gate_fed_at=seen.now.isoformat())
+        now = seen.now.isoformat()
+        return dataclasses.replace(seen.context, prepared=True, gate_fed_at=now, alarms_since=now)
 
     def _adopt_refresh(self, seen: Observation, action: Action) -> Context:
         self._record(seen, dataclasses.replace(seen.ledger, refresh_id=t.cast(t.Any, seen.refresh).refresh_id))
@@ -198,14 +189,30 @@ class Actions:
             refresh_id = refreshes.start_refresh(self._aws.client("autoscaling"), request)
         except Conflict:
             return seen.context  # one runs already, ours if a reply was lost: the next look tells
+        except AwsError as error:
+            return self._impossible(seen, error)
         self._record(seen, dataclasses.replace(seen.ledger, refresh_id=refresh_id))
         return seen.context
 
     def _cold_start(self, seen: Observation, action: Action) -> Context:
         template = t.cast(str, t.cast(Release, seen.ledger.candidate).template_version)
         size = t.cast(Plan, seen.plan).size
-        fleet.update_group(self._aws.client("autoscaling"), self._names, seen.group, template, DesiredCapacity=size)
+        autoscaling = self._aws.client("autoscaling")
+        try:
+            fleet.update_group(autoscaling, self._names, seen.group, template, DesiredCapacity=size)
+        except AwsError as error:
+            return self._impossible(seen, error)
         return seen.context
+
+    def _wake(self, seen: Observation, action: Action) -> Context:
+        fleet.wake_group(self._aws.client("autoscaling"), self._names, t.cast(Plan, seen.plan).size)
+        return seen.context
+
+    def _impossible(self, seen: Observation, error: AwsError) -> Context:
+        """What AWS will never accept ends the release; anything else is reported as it is."""
+        if error.details.get("code") != "ValidationError":
+            raise error
+        return self._retreat(seen, Action(Kind.RETREAT, error.message, reason=error.message))
 
     def _reach_step(self, seen: Observation, action: Action) -> Context:
         sqs, ledger = self._aws.client("sqs"), seen.ledger
@@ -229,7 +236,7 @@ class Actions:
 
     def _retreat(self, seen: Observation, action: Action) -> Context:
         self._amend(seen, action.step, reason=action.reason)
-        going_back = ledgers.retreating(seen.ledger, epoch=t.cast(int, seen.context.epoch), reason=action.reason)
+        going_back = ledgers.retreating(seen.ledger, epoch=seen.held_epoch, reason=action.reason, ran=_ran(seen))
         self._record(seen, going_back)
         return dataclasses.replace(seen.context, back_starts=0)
 
@@ -238,7 +245,7 @@ class Actions:
             seen.ledger,
             t.cast(t.Any, seen.target).release,
             seen.before,
-            epoch=t.cast(int, seen.context.epoch),
+            epoch=seen.held_epoch,
             at=seen.now.isoformat(),
             by=f"{seen.options.owner}@{seen.options.host}",
             reason=action.reason,
@@ -267,7 +274,7 @@ class Actions:
 
     def _start_back(self, seen: Observation, action: Action) -> Context:
         template = t.cast(str, t.cast(Release, seen.ledger.stable).template_version)
-        request = fleet.back_request(self._names, seen.group, template, action.skip_matching)
+        request = fleet.back_request(self._names, seen.group, template, action.skip_matching, seen.options.surge)
         try:
             refreshes.start_refresh(self._aws.client("autoscaling"), request)
         except Conflict:
@@ -296,28 +303,42 @@ class Actions:
             finished_at=seen.now.isoformat(),
         )
         self._record(seen, ended)
-        alarms.delete_alarms(self._aws.client("cloudwatch"), self._names)
+        untidy = self._tidy(seen, ended, event, reason)
+        return dataclasses.replace(seen.context, outcome=outcome, reason=reason + untidy)
+
+    def _tidy(self, seen: Observation, ended: Ledger, event: str, reason: str) -> str:
+        """What no longer matters to the release: said when it does not work, never a failure."""
         kept = [release.release_id for release in (ended.stable, ended.previous) if release is not None]
-        smoke.remove_others(self._aws.client("sqs"), self._names, kept)
         topic = self._names.releases_topic(seen.group.region, seen.group.account_id, seen.group.partition)
         detail = {"deployment_id": self._names.deployment_id, "sequence": ended.sequence, "reason": reason}
-        events.publish(self._aws.client("sns"), topic, event, {**detail, **ended.projections()})
-        return dataclasses.replace(seen.context, outcome=outcome, reason=reason)
+        steps: tuple[t.Callable[[], None], ...] = (
+            lambda: alarms.delete_alarms(self._aws.client("cloudwatch"), self._names),
+            lambda: smoke.remove_others(self._aws.client("sqs"), self._names, kept),
+            lambda: events.publish(self._aws.client("sns"), topic, event, {**detail, **ended.projections()}),
+        )
+        return "".join(map(_attempt, steps))
 
 
-QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK})
+def _attempt(step: t.Callable[[], None]) -> str:
+    try:
+        step()
+    except FleetError as error:
+        return f" (warning: {error.message})"
+    return ""
+
+
+def _ran(seen: Observation) -> bool:
+    """Whether the candidate had any chance to be judged."""
+    candidate = t.cast(Release, seen.ledger.candidate)
+    started = seen.ledger.refresh_id is not None or seen.group.template_version == candidate.template_version
+    refreshing = seen.refresh is not None and seen.refresh.template_version == candidate.template_version
+    return started or (refreshing and t.cast(t.Any, seen.refresh).active)
+
+
+QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK, Kind.CLAIM})
 """Actions that leave the deployment as it was."""
 REFUSED = frozenset({"IrreversibleInstanceRefresh", "IrreversibleInstanceRefreshFault", "ValidationError"})
 """Answers that mean: this refresh cannot go back natively, cancel it instead."""
-
-
-def _stale(seen: Observation, lock: Lock) -> bool:
-    timing = seen.options.timing
-    return (seen.now - lock.modified).total_seconds() >= timing.lock_renew - timing.poll
-
-
-def _due(now: dt.datetime, last: str | None, seconds: float) -> bool:
-    return last is None or (now - dt.datetime.fromisoformat(last)).total_seconds() >= seconds
 
 
 def _release(release: Release | None) -> dict[str, t.Any] | None:

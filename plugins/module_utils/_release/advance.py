@@ -40,10 +40,8 @@ def candidate_of(seen: Observation) -> Release:
 
 
 def is_cold(seen: Observation) -> bool:
-    """Whether the group was empty when the release began: then it is filled, not refreshed."""
-    template = candidate_of(seen).template_version
-    empty = seen.group.desired == 0 and not seen.group.members
-    return seen.ledger.refresh_id is None and (empty or seen.group.template_version == template)
+    """Whether this is the first release: then the empty group is filled, not refreshed."""
+    return seen.ledger.stable is None and seen.ledger.refresh_id is None
 
 
 def _is_ours(ledger: Ledger, refresh: Refresh) -> bool:
@@ -65,8 +63,10 @@ def _start(seen: Observation) -> Action:
         return Action(Kind.WAIT, f"waiting for instance refresh {refresh.refresh_id} to end ({refresh.status})")
     if seen.ledger.refresh_id is not None:
         return _give_up(f"instance refresh {seen.ledger.refresh_id} is gone")
-    return _await_alarms(seen) or Action(
-        Kind.START_REFRESH, f"starting the instance refresh to {_version(seen)}", skip_matching=True
+    return (
+        _wake(seen)
+        or _await_alarms(seen)
+        or Action(Kind.START_REFRESH, f"starting the instance refresh to {_version(seen)}", skip_matching=True)
     )
 
 
@@ -76,6 +76,19 @@ def _started_for_us(seen: Observation, refresh: Refresh) -> bool:
         return refresh.status in LIVE and refresh.template_version == candidate_of(seen).template_version
     since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
     return refresh.template_version == candidate_of(seen).template_version and refresh.started_at >= since
+
+
+def _wake(seen: Observation) -> Action | None:
+    """A group that was scaled to zero is woken on the stable release: a candidate never runs there unwatched."""
+    if seen.group.desired == 0:
+        return Action(Kind.WAKE, f"the group is empty: starting {_size(seen)} instances of the stable release first")
+    if seen.group.in_service == 0:
+        return Action(Kind.WAIT, f"0 of {seen.group.desired} instances in service yet")
+    return None
+
+
+def _size(seen: Observation) -> int:
+    return t.cast(Plan, seen.plan).size
 
 
 def _version(seen: Observation) -> str:
@@ -128,8 +141,10 @@ def _judge_step(seen: Observation, refresh: Refresh) -> Action:
 
 
 def reached_steps(seen: Observation) -> int:
-    """How many judged steps the group has reached."""
-    return step_reached(t.cast(Plan, seen.plan), seen.group.serving(candidate_of(seen).template_version))
+    """How many judged steps the group has reached, by its share of the instances there are now."""
+    plan, template = t.cast(Plan, seen.plan), candidate_of(seen).template_version
+    reached = step_reached(plan, seen.group.serving(template), seen.group.desired)
+    return min(reached, len(plan.judged) - 1) if seen.group.strangers(template) else reached
 
 
 def _progress(seen: Observation, refresh: Refresh) -> Action:
@@ -156,6 +171,8 @@ def _at_step(seen: Observation, reached: int) -> Action:
         return Action(Kind.RETREAT, f"{label}: fail: {verdict.sentence}", reason=verdict.sentence, step=reached)
     if verdict.outcome == "pass" and window_over(seen):
         return Action(Kind.PASS_STEP, f"{label}: pass: {verdict.sentence}", step=reached)
+    if verdict.outcome == "pass":
+        return Action(Kind.WAIT, f"{label}: collecting jobs: {verdict.sentence}")
     return _without_verdict(seen, label, verdict.sentence, reached)
 
 

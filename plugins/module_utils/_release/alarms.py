@@ -94,7 +94,7 @@ def feed_gate(cloudwatch: t.Any, names: Names) -> None:
 @aws_call("read the release alarms")
 def alarm_states(cloudwatch: t.Any, wanted: t.Sequence[str]) -> dict[str, str]:
     """State by alarm; an alarm that does not exist is MISSING."""
-    found = cloudwatch.describe_alarms(AlarmNames=list(wanted))
+    found = cloudwatch.describe_alarms(AlarmNames=list(wanted), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     states = {
         row["AlarmName"]: row["StateValue"]
         for kind in ("MetricAlarms", "CompositeAlarms")

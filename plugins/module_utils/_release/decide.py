@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, LockHeld, LockLost
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import advance
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import advance, overdue
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import retreat
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
@@ -26,8 +26,10 @@ def decide(seen: Observation) -> Action:
     """The action for what was seen."""
     if seen.context.outcome is not None:
         return _finished(seen)
-    if not _mine(seen):
+    if not seen.mine:
         return _without_lock(seen)
+    if seen.ledger.epoch < seen.held_epoch:
+        return Action(Kind.CLAIM, "holding the lock")
     if seen.projections != seen.ledger.projections():
         return Action(Kind.REPAIR, _repair_line(seen))
     if seen.ledger.status is Status.ROLLING_BACK:
@@ -35,10 +37,6 @@ def decide(seen: Observation) -> Action:
     if seen.ledger.status is Status.IN_PROGRESS:
         return _open(seen)
     return _closed(seen)
-
-
-def _mine(seen: Observation) -> bool:
-    return seen.lock is not None and seen.lock.run == seen.options.run
 
 
 def _finished(seen: Observation) -> Action:
@@ -64,7 +62,15 @@ def _without_lock(seen: Observation) -> Action:
 
 
 def _expired(seen: Observation, lock: Lock) -> bool:
-    return seen.now - lock.modified > dt.timedelta(seconds=seen.options.timing.lock_expiry)
+    """Old by its date, and unchanged for as long as this run has watched it."""
+    timing, context = seen.options.timing, seen.context
+    if context.watched_epoch != lock.epoch or context.watched_since is None:
+        return False
+    if context.watched_modified != lock.modified.isoformat():
+        return False
+    watched = seen.now - dt.datetime.fromisoformat(context.watched_since)
+    old = seen.now - lock.modified > dt.timedelta(seconds=timing.lock_expiry)
+    return old and watched >= dt.timedelta(seconds=timing.lock_watch)
 
 
 def _watch(seen: Observation, lock: Lock) -> Action:
@@ -123,6 +129,14 @@ def _nothing_before(seen: Observation) -> str:
 def _refusal(seen: Observation) -> Action | None:
     failure = seen.refusal or _conflict(seen)
     return Action(Kind.REFUSE, failure.message, failure=failure) if failure else None
+
+
+def may_feed(seen: Observation, action: Action) -> bool:
+    """Whether the gate may be fed: by the run that judges, or by one that waits to take its place."""
+    forward = seen.options.goal is Goal.DEPLOYED and seen.ledger.status is Status.IN_PROGRESS
+    if not forward or overdue(seen) or _conflict(seen) is not None:
+        return False
+    return action.kind is Kind.WATCH or (seen.mine and action.kind is not Kind.REFUSE)
 
 
 def _conflict(seen: Observation) -> FleetError | None:

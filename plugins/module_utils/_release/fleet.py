@@ -5,17 +5,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.api import describe_refreshes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Member, Refresh
 
 FAILED_ACTIVITY = frozenset({"Failed", "Cancelled"})
-HEALTH_CAUSES = ("health check", "unhealthy")
+UNHEALTHY = re.compile(r"health[ -]check|unhealthy", re.IGNORECASE)
+INSTANCE_ID = re.compile(r"\bi-[0-9a-f]+")
 
 
 def read_group(autoscaling: t.Any, names: Names) -> Group:
@@ -64,8 +66,13 @@ def _member(row: t.Mapping[str, t.Any]) -> Member:
 
 
 def read_newest_refresh(autoscaling: t.Any, group: str) -> Refresh | None:
-    """The newest refresh of the group, whoever started it."""
-    rows = describe_refreshes(autoscaling, group, limit=1)
+    """The newest refresh of the group, whoever started it; none for a group that does not exist."""
+    try:
+        rows = describe_refreshes(autoscaling, group, limit=1)
+    except AwsError as error:
+        if error.details.get("code") != "ValidationError":
+            raise
+        return None
     return _refresh(rows[0]) if rows else None
 
 
@@ -82,23 +89,47 @@ def _refresh(row: t.Mapping[str, t.Any]) -> Refresh:
     )
 
 
-def count_failed_launches(autoscaling: t.Any, group: str, since: dt.datetime) -> int:
-    """Launches that failed or were abandoned, and instances ended as unhealthy, since then."""
-    return sum(_is_failure(row) for row in _activities(autoscaling, group) if row["StartTime"] >= since)
+def failed_instances(autoscaling: t.Any, group: str, since: dt.datetime) -> list[str]:
+    """Instances whose launch was abandoned, or that were ended as unhealthy, since then.
+
+    A launch that failed for want of capacity has no instance, and is nobody's fault.
+    """
+    named = (
+        INSTANCE_ID.search(row["Description"]) for row in _activities(autoscaling, group, since) if _is_failure(row)
+    )
+    return sorted({match.group() for match in named if match})
 
 
 @aws_call("read the scaling activities")
-def _activities(autoscaling: t.Any, group: str) -> list[dict[str, t.Any]]:
-    return list(autoscaling.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=50)["Activities"])
+def _activities(autoscaling: t.Any, group: str, since: dt.datetime) -> list[dict[str, t.Any]]:
+    """Newest first, as AWS answers them, down to that time."""
+    found: list[dict[str, t.Any]] = []
+    for page in autoscaling.get_paginator("describe_scaling_activities").paginate(AutoScalingGroupName=group):
+        found += [row for row in page["Activities"] if row["StartTime"] >= since]
+        if any(row["StartTime"] < since for row in page["Activities"]):
+            break
+    return found
 
 
 def _is_failure(activity: t.Mapping[str, t.Any]) -> bool:
     description = activity.get("Description", "")
     if description.startswith("Launching"):
         return activity["StatusCode"] in FAILED_ACTIVITY
-    return description.startswith("Terminating") and any(
-        cause in activity.get("Cause", "").lower() for cause in HEALTH_CAUSES
-    )
+    return description.startswith("Terminating") and UNHEALTHY.search(activity.get("Cause", "")) is not None
+
+
+@aws_call("read the tags of failed instances")
+def of_release(ec2: t.Any, instances: t.Sequence[str], release_id: str) -> list[str]:
+    """Those of the instances that were launched for that release."""
+    if not instances:
+        return []
+    filters = [
+        {"Name": "resource-id", "Values": list(instances)},
+        {"Name": "key", "Values": ["ReleaseId"]},
+        {"Name": "value", "Values": [release_id]},
+    ]
+    pages = ec2.get_paginator("describe_tags").paginate(Filters=filters)
+    return [row["ResourceId"] for page in pages for row in page["Tags"]]
 
 
 def desired_configuration(names: Names, group: Group, template_version: str) -> dict[str, t.Any]:
@@ -126,16 +157,20 @@ def forward_request(
     return _request(names, desired_configuration(names, group, template_version), preferences)
 
 
-def back_request(names: Names, group: Group, template_version: str, skip_matching: bool) -> dict[str, t.Any]:
+def back_request(
+    names: Names, group: Group, template_version: str, skip_matching: bool, surge: bool
+) -> dict[str, t.Any]:
     """StartInstanceRefresh back to stable: as fast as capacity allows, no checkpoints, no bake."""
-    preferences = _common_preferences(100, 200, skip_matching)
+    preferences = _common_preferences(*((100, 200) if surge else (90, 100)), skip_matching)
     return _request(names, desired_configuration(names, group, template_version), preferences)
 
 
 def _common_preferences(low: int, high: int, skip_matching: bool) -> dict[str, t.Any]:
+    # An explicit 100 would launch before it terminates and exceed the desired capacity; left out, it does not.
+    room = {"MaxHealthyPercentage": high} if high > 100 else {}
     return {
         "MinHealthyPercentage": low,
-        "MaxHealthyPercentage": high,
+        **room,
         "SkipMatching": skip_matching,
         # Busy workers are protected from scale-in: the termination hook lets them finish, waiting would stall.
         "ScaleInProtectedInstances": "Refresh",
@@ -157,3 +192,9 @@ def update_group(autoscaling: t.Any, names: Names, group: Group, template_versio
     """Set the template version, and MinSize or DesiredCapacity where given. Only for a group without instances."""
     configuration = desired_configuration(names, group, template_version)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=names.group, **configuration, **capacity)
+
+
+@aws_call("wake the group")
+def wake_group(autoscaling: t.Any, names: Names, size: int) -> None:
+    """Set the desired capacity of an empty group."""
+    autoscaling.set_desired_capacity(AutoScalingGroupName=names.group, DesiredCapacity=size, HonorCooldown=False)

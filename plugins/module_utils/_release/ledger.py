@@ -14,7 +14,9 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Inv
 SCHEMA = 1
 REJECTED_KEPT = 10
 REASON_KEPT = 120
-"""Characters of a rejection's reason kept in the ledger: the record stays under 3 KB; the history has all of it."""
+"""Characters of a rejection's reason kept in the ledger; the history has all of it."""
+REASON_BYTES = 300
+MAX_BYTES = 3072
 NONE = "none"
 
 
@@ -46,6 +48,7 @@ class Rejection:
     version: str
     digest: str
     reason: str
+    release_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +76,13 @@ class Ledger:
         return self.status is not Status.STABLE
 
     def is_rejected(self, digest: str) -> bool:
-        """Whether that image was rejected."""
-        return any(item.digest == digest for item in self.rejected)
+        """Whether that image was rejected; the one that is stable was not, whatever host settings were."""
+        stable = self.stable is not None and self.stable.digest == digest
+        return not stable and any(item.digest == digest for item in self.rejected)
+
+    def refuses(self, release_id: str) -> bool:
+        """Whether that image on those host settings was rejected."""
+        return any(item.release_id == release_id for item in self.rejected)
 
     def projections(self) -> dict[str, str]:
         """What the plain parameters should say."""
@@ -85,8 +93,20 @@ class Ledger:
         }
 
     def to_json(self) -> str:
-        """Compact JSON, to fit a standard parameter."""
-        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, separators=(",", ":"), sort_keys=True)
+        """Compact JSON, to fit a standard parameter: the oldest rejections give way, the history has them all."""
+        record = {"schema": SCHEMA, **dataclasses.asdict(self), "reason": _short(self.reason, REASON_BYTES)}
+        while len(_dump(record).encode()) > MAX_BYTES and record["rejected"]:
+            record["rejected"] = record["rejected"][1:]
+        return _dump(record)
+
+
+def _dump(record: t.Mapping[str, t.Any]) -> str:
+    return json.dumps(record, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def _short(text: str | None, limit: int) -> str | None:
+    """At most that many bytes of UTF-8."""
+    return text.encode()[:limit].decode(errors="ignore") if text else text
 
 
 def parse_ledger(text: str) -> Ledger:
@@ -103,6 +123,7 @@ def parse_ledger(text: str) -> Ledger:
             record[role] = Release(**record[role]) if record.get(role) else None
         record["rejected"] = tuple(Rejection(**item) for item in record.get("rejected", ()))
         record["status"] = Status(record["status"])
+        record["epoch"] = record.get("epoch") or 0
         return Ledger(**record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"The ledger cannot be read ({error}): restore it from its parameter history.") from error
@@ -118,7 +139,11 @@ def begun(
         epoch=epoch,
         status=Status.IN_PROGRESS,
         candidate=dataclasses.replace(candidate, template_version=template_version),
-        rejected=tuple(item for item in ledger.rejected if item.digest != candidate.digest),
+        rejected=tuple(
+            item
+            for item in ledger.rejected
+            if candidate.digest != item.digest and candidate.release_id != item.release_id
+        ),
         refresh_id=None,
         step=0,
         step_reached_at=None,
@@ -128,10 +153,16 @@ def begun(
     )
 
 
-def retreating(ledger: Ledger, *, epoch: int, reason: str) -> Ledger:
-    """The open release is given up."""
+def retreating(ledger: Ledger, *, epoch: int, reason: str, ran: bool) -> Ledger:
+    """The open release is given up; a candidate that never ran has not been judged and is not rejected."""
     return dataclasses.replace(
-        ledger, epoch=epoch, status=Status.ROLLING_BACK, reason=reason, refresh_id=None, step_reached_at=None
+        ledger,
+        epoch=epoch,
+        status=Status.ROLLING_BACK,
+        candidate=ledger.candidate if ran else None,
+        reason=reason,
+        refresh_id=None,
+        step_reached_at=None,
     )
 
 
@@ -167,11 +198,11 @@ def returned(ledger: Ledger) -> Ledger:
     """Everything runs the stable release again; the candidate is rejected."""
     rejected = ledger.rejected
     left = ledger.candidate
-    if left is not None and (ledger.stable is None or left.digest != ledger.stable.digest):
-        entry = Rejection(left.version, left.digest, (ledger.reason or "")[:REASON_KEPT])
-        rejected = (*(item for item in rejected if item.digest != left.digest), entry)[-REJECTED_KEPT:]
+    if left is not None and (ledger.stable is None or left.release_id != ledger.stable.release_id):
+        entry = Rejection(left.version, left.digest, (ledger.reason or "")[:REASON_KEPT], left.release_id)
+        rejected = (*(item for item in rejected if item.release_id != left.release_id), entry)[-REJECTED_KEPT:]
     previous = ledger.previous
-    if previous is not None and any(item.digest == previous.digest for item in rejected):
+    if previous is not None and any(item.release_id == previous.release_id for item in rejected):
         previous = None
     return _closed(ledger, rejected=rejected, previous=previous)
 

@@ -26,6 +26,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
     Timing,
 )
 
+MAX_DELAY = 172800
 MAX_ALARMS = 8
 """AlarmSpecification takes 10 (StartInstanceRefresh API reference); two are the collection's own."""
 
@@ -109,9 +110,24 @@ def _check(params: t.Mapping[str, t.Any]) -> None:
         raise InvalidInput(f"initial_capacity={params['initial_capacity']} must be 1 or more.")
     if len(params["alarms"]) > MAX_ALARMS:
         raise InvalidInput(f"alarms: {len(params['alarms'])} given, at most {MAX_ALARMS} fit beside the release's own.")
-    period = _given(params["timing"]).get("gate_period", 60)
-    if period not in (10, 30) and period % 60:
-        raise InvalidInput(f"timing.gate_period={period} must be 10, 30 or a multiple of 60.")
+    _check_timing(Timing(**_given(params["timing"])))
+
+
+def _check_timing(timing: Timing) -> None:
+    for name, seconds in dataclasses.asdict(timing).items():
+        if seconds < (0 if name in ("window", "inconclusive_limit", "lookback") else 1):
+            raise InvalidInput(f"timing.{name}={seconds} is too small.")
+    if timing.gate_period not in (10, 30) and timing.gate_period % 60:
+        raise InvalidInput(f"timing.gate_period={timing.gate_period} must be 10, 30 or a multiple of 60.")
+    if timing.lock_renew >= timing.lock_expiry:
+        raise InvalidInput(
+            f"timing.lock_renew={timing.lock_renew} must be less than timing.lock_expiry={timing.lock_expiry}."
+        )
+    if timing.checkpoint_delay > MAX_DELAY:
+        raise InvalidInput(
+            f"timing: window + inconclusive_limit + 2 * poll comes to {timing.checkpoint_delay} s; an instance refresh "
+            f"waits {MAX_DELAY} s at most (CheckpointDelay, BakeTime): shorten window or inconclusive_limit."
+        )
 
 
 def run_release(
@@ -146,6 +162,8 @@ def _intention(tick: Tick) -> str:
     seen, ledger = tick.seen, tick.seen.ledger
     if ledger.is_open:
         version = ledger.candidate.version if ledger.candidate else "none"
+        if seen.options.goal is Goal.ROLLED_BACK:
+            return f"would give up the open release of {version} and return to {_open_goal(tick)}"
         return f"would take up the open release of {version} ({ledger.status.value}, {ledger.step} steps passed)"
     target = seen.target.release.version if seen.target else "none"
     return f"would go from {ledger.stable.version if ledger.stable else 'nothing'} to {target}"

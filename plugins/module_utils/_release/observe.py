@@ -49,6 +49,8 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
     Raises: NotFound when the deployment is not provisioned, and the errors of every call.
     """
     autoscaling = aws.client("autoscaling")
+    # The refresh before the group: a refresh that ends between the two looks must not seem to have left strangers.
+    refresh = fleet.read_newest_refresh(autoscaling, names.group)
     group = fleet.read_group(autoscaling, names)
     parameters = store.read_parameters(aws.client("ssm"), names)
     if not parameters.provisioned or parameters.host is None:
@@ -63,7 +65,7 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
         group=group,
         projections=parameters.projections,
         lock=parameters.lock,
-        refresh=fleet.read_newest_refresh(autoscaling, names.group),
+        refresh=refresh,
         plan=_plan(aws, names, options, ledger, group),
         target=wanted.target,
         before=wanted.before,
@@ -78,10 +80,29 @@ def look_for(
     """The target of a run that finds nothing open."""
     try:
         if options.goal is Goal.DEPLOYED:
-            return Wanted(targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host))
+            refusal = refuse_settings(aws, options, ledger, group)
+            return Wanted(
+                targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host), refusal=refusal
+            )
         return _look_back(aws, names, options, ledger, group)
     except InvalidInput as error:
         return Wanted(refusal=error)
+
+
+def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) -> InvalidInput | None:
+    """What would stop the release only after it has begun."""
+    if (ledger.stable is None or group.desired == 0) and options.initial_capacity > group.maximum:
+        return InvalidInput(
+            f"initial_capacity={options.initial_capacity} is more than the group's maximum of {group.maximum}: "
+            "lower it, or raise fleet_max_size and run provision.yml."
+        )
+    states = alarms.alarm_states(aws.client("cloudwatch"), options.alarms) if options.alarms else {}
+    wrong = [f"{name} ({state})" for name, state in states.items() if state in ("MISSING", "ALARM")]
+    if wrong:
+        return InvalidInput(
+            f"alarms: {', '.join(wrong)} would stop the release at once: correct the list or the cause."
+        )
+    return None
 
 
 def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
@@ -100,16 +121,16 @@ def _plan(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group
         record = history.read(aws.client("s3"), names.bucket(group.account_id), ledger.sequence)
         if record and record.get("plan"):
             return plan_from_dict(record["plan"])
-    return plan_for(options, group)
+    return plan_for(options, ledger, group)
 
 
-def plan_for(options: Options, group: Group) -> Plan:
-    """The plan of a release of this group; filling an empty one is a single step."""
+def plan_for(options: Options, ledger: Ledger, group: Group) -> Plan:
+    """The plan of a release of this group; the first one fills it in a single step."""
     timing = options.timing
     checkpoints = percentages(options.percentage, options.steps)
     return make_plan(
         group.desired or options.initial_capacity,
-        checkpoints if group.desired else (100,),
+        checkpoints if ledger.stable else (100,),
         checkpoint_delay=timing.checkpoint_delay,
         bake_time=timing.checkpoint_delay,
         replacement_seconds=timing.replacement,
@@ -123,12 +144,19 @@ def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
     waiting = seen.ledger.refresh_id is None
     return dataclasses.replace(
         seen,
-        failed_launches=fleet.count_failed_launches(aws.client("autoscaling"), names.group, since),
+        failed_launches=_failed_launches(aws, names, seen.ledger, since),
         alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
         if waiting
         else {},
         verdict=_verdict(aws, names, seen, since) if seen.ledger.step_reached_at else None,
     )
+
+
+def _failed_launches(aws: Aws, names: Names, ledger: Ledger, since: dt.datetime) -> int:
+    failed = fleet.failed_instances(aws.client("autoscaling"), names.group, since)
+    if not failed:
+        return 0
+    return len(fleet.of_release(aws.client("ec2"), failed, t.cast(Release, ledger.candidate).release_id))
 
 
 def release_alarms(names: Names, options: Options) -> list[str]:
@@ -142,7 +170,7 @@ def _verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> V
     reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
     ours = read_jobs(logs, names.log_group, candidate.release_id, since)
     theirs = _stable_jobs(logs, names, seen, since)
-    fresh = sum(finished >= reached for finished, _unused in ours)
+    fresh = sum(finished >= reached and job.outcome == "succeeded" for finished, job in ours)
     return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
 
 

@@ -9,6 +9,8 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
 
+DEFAULT_PERCENTAGE = "20"
+"""What each step adds when nothing else is asked for."""
 MAX_HEALTHY_LIMIT = 200
 """MaxHealthyPercentage of an instance refresh goes no higher (StartInstanceRefresh API reference)."""
 
@@ -33,6 +35,7 @@ class Plan:
     ceiling: int
     min_healthy_percentage: int
     max_healthy_percentage: int
+    """100 stands for none given: terminate and launch together, never above the desired capacity."""
     checkpoint_delay: int
     """Seconds between a checkpoint and the next replacement."""
     bake_time: int
@@ -73,7 +76,7 @@ def percentages(percentage: str | None, steps: t.Sequence[str] | None) -> tuple[
     """
     if steps:
         return _explicit([_whole("steps", text) for text in steps])
-    share = _whole("percentage", "100" if percentage is None else percentage)
+    share = _whole("percentage", DEFAULT_PERCENTAGE if percentage is None else percentage)
     return (*range(share, 100, share), 100)
 
 
@@ -135,6 +138,6 @@ def _ceil_share(size: int, percentage: int) -> int:
     return -(-size * percentage // 100)
 
 
-def step_reached(plan: Plan, replaced: int) -> int:
-    """How many of the judged steps the group has reached with ``replaced`` instances of the candidate."""
-    return sum(step.instances <= replaced for step in plan.judged)
+def step_reached(plan: Plan, replaced: int, size: int) -> int:
+    """How many of the judged steps a group of now ``size`` has reached with ``replaced`` of the candidate."""
+    return sum(_ceil_share(max(size, 1), step.percentage) <= replaced for step in plan.judged)

@@ -11,6 +11,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group
 
 
 def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, str]]:
@@ -65,6 +66,7 @@ def _pushed_at(row: t.Mapping[str, t.Any]) -> dt.datetime:
     return t.cast(dt.datetime, row["imagePushedAt"])
 
 
-def image_reference(account_id: str, region: str, names: Names, digest: str, domain: str = "amazonaws.com") -> str:
+def image_reference(group: Group, names: Names, digest: str) -> str:
     """How a host names the image: ``registry/repository@digest``."""
-    return f"{account_id}.dkr.ecr.{region}.{domain}/{names.group}@{digest}"
+    domain = "amazonaws.com.cn" if group.partition == "aws-cn" else "amazonaws.com"
+    return f"{group.account_id}.dkr.ecr.{group.region}.{domain}/{names.group}@{digest}"

@@ -9,17 +9,15 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, LockLost
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, EndpointUnreachable, FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.actions import Actions
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import overdue
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide, may_feed
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import observe
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Action,
     Context,
-    Goal,
     Kind,
     Observation,
     Options,
@@ -27,6 +25,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 ENDS = frozenset({Kind.DONE, Kind.REFUSE})
 PAUSES = frozenset({Kind.WAIT, Kind.WATCH})
+PATIENCE = 3
+"""Looks in a row that may fail before a run that holds the lock gives up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Run:
         self._options = options
         self._clock = clock
         self._names = Names(check_deployment_id(options.deployment_id))
-        self._actions = Actions(aws, self._names)
+        self._guard = Guard(aws, self._names)
+        self._actions = Actions(aws, self._names, self._guard)
 
     def preview(self) -> Tick:
         """What the first tick would do, with nothing changed."""
@@ -59,44 +60,45 @@ class Run:
         return Tick(seen, decide(seen), seen.context)
 
     def tick(self, context: Context) -> Tick:
-        """Look, keep lock and gate alive, decide, act.
+        """Look, keep the lock, decide, keep the gate, act.
 
-        Raises: FleetError; the lock is given back first, where this run holds it.
+        Raises: FleetError.
         """
         seen = self._observe(context)
-        try:
-            seen = dataclasses.replace(seen, context=self._actions.keep_alive(seen, _watches(seen)))
-            action = decide(seen)
-            return Tick(seen, action, self._actions.apply(seen, action))
-        except FleetError as error:
-            if not isinstance(error, LockLost):
-                self._give_up_lock(seen)
-            raise
+        seen = dataclasses.replace(seen, context=self._guard.renew(seen))
+        action = decide(seen)
+        if may_feed(seen, action):
+            seen = dataclasses.replace(seen, context=self._guard.feed_gate(seen, seen.context))
+        return Tick(seen, action, self._actions.apply(seen, action))
 
     def ticks(self, context: Context, hold: float) -> t.Iterator[Tick]:
-        """Ticks for about ``hold`` seconds, or to the end."""
-        started = self._clock.now()
+        """Ticks for about ``hold`` seconds, or to the end.
+
+        Raises: FleetError; a passing refusal is borne for a while when a release hangs on this run.
+        """
+        started, troubles = self._clock.now(), 0
         while True:
-            tick = self.tick(context)
+            try:
+                tick = self.tick(context)
+            except (AwsError, EndpointUnreachable) as error:
+                troubles += 1
+                if context.epoch is None or troubles > PATIENCE or not _passing(error):
+                    raise
+                self._clock.sleep(self._options.timing.poll)
+                continue
             yield tick
-            context = tick.context
+            context, troubles = tick.context, 0
             spent = (self._clock.now() - started).total_seconds()
             if tick.done or spent >= hold:
                 return
-            if tick.action.kind in PAUSES:
+            if tick.action.kind in PAUSES or (tick.action.kind is Kind.PREPARE and not context.prepared):
                 self._clock.sleep(self._options.timing.poll)
 
     def _observe(self, context: Context) -> Observation:
         return observe(self._aws, self._names, self._options, context, self._clock.now())
 
-    def _give_up_lock(self, seen: Observation) -> None:
-        try:
-            self._actions.release_lock(seen)
-        except FleetError:
-            return  # it expires by itself; the first error is the one to report
 
-
-def _watches(seen: Observation) -> bool:
-    """Whether the gate is to be fed: by whoever judges the release, or waits for a dead run's lock to do so."""
-    forward = seen.options.goal is Goal.DEPLOYED and seen.ledger.status is Status.IN_PROGRESS
-    return forward and not overdue(seen)
+def _passing(error: FleetError) -> bool:
+    """Whether the same call may go through later."""
+    code = str(error.details.get("code", ""))
+    return isinstance(error, EndpointUnreachable) or code.startswith(("Thrott", "5", "Internal", "ServiceUnavail"))

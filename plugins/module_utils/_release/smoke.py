@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Smoke
 
+RELEASE_ID = re.compile(r"[0-9a-f]{12}")
 BATCH = 10
 """Entries of one SendMessageBatch (SQS API reference)."""
 RETENTION = "86400"
@@ -34,11 +36,20 @@ def smoke_bodies(smoke: Smoke, release_id: str, sequence: int, step: int) -> lis
 
 
 @aws_call("create the smoke queue")
-def ensure_queue(sqs: t.Any, names: Names, release_id: str) -> str:
-    """The URL of the release's smoke queue, created where it is missing."""
+def ensure_queue(sqs: t.Any, names: Names, release_id: str) -> bool:
+    """Create the release's smoke queue where it is missing; False while SQS still refuses a name just deleted.
+
+    A name can be used again 60 seconds after its deletion (SQS CreateQueue API reference).
+    """
     tags = {"DeploymentId": names.deployment_id, "Service": "StableDiffusion"}
     attributes = {"MessageRetentionPeriod": RETENTION, "SqsManagedSseEnabled": "true"}
-    return str(sqs.create_queue(QueueName=names.smoke_queue(release_id), Attributes=attributes, tags=tags)["QueueUrl"])
+    try:
+        sqs.create_queue(QueueName=names.smoke_queue(release_id), Attributes=attributes, tags=tags)
+    except sqs.exceptions.ClientError as error:
+        if "QueueDeletedRecently" in error_code(error):
+            return False
+        raise
+    return True
 
 
 def send(sqs: t.Any, names: Names, release_id: str, bodies: t.Sequence[str]) -> None:
@@ -68,7 +79,9 @@ def remove_others(sqs: t.Any, names: Names, kept: t.Collection[str]) -> None:
     """Remove the smoke queues of releases that nobody can return to."""
     wanted = {names.smoke_queue(release_id) for release_id in kept}
     for url in _list(sqs, names.smoke_prefix):
-        if url.rsplit("/", 1)[1] not in wanted:
+        name = url.rsplit("/", 1)[1]
+        # The id of another deployment may begin with this one's: only names with a ReleaseId behind are ours.
+        if RELEASE_ID.fullmatch(name.removeprefix(names.smoke_prefix)) and name not in wanted:
             _delete(sqs, url)
 
 

@@ -17,6 +17,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 MAX_LEDGER_BYTES = 4096
 """A standard parameter holds 4 KB (SSM PutParameter API reference)."""
+DELETE_BATCH = 10
+"""Names of one DeleteParameters (SSM API reference)."""
 PROJECTIONS = ("image-version", "previous-version", "deployment-status")
 
 
@@ -61,16 +63,26 @@ def _host(text: str) -> dict[str, t.Any]:
 
 
 def _newest_lock(rows: t.Mapping[str, t.Mapping[str, t.Any]], names: Names) -> Lock | None:
-    epochs = [int(name.rsplit("/", 1)[1]) for name in rows if name.startswith(names.lock_path)]
+    epochs = [_epoch_of(name) for name in rows if name.startswith(names.lock_path)]
     return parse_lock(max(epochs), rows[names.lock(max(epochs))]) if epochs else None
+
+
+def _epoch_of(name: str) -> int:
+    text = name.rsplit("/", 1)[1]
+    return int(text) if text.isdigit() else 0
+
+
+def _record_of(text: str) -> dict[str, t.Any]:
+    """What a lock says; one that was edited by hand says nothing."""
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        return {}
 
 
 def parse_lock(epoch: int, row: t.Mapping[str, t.Any]) -> Lock:
     """A lock parameter as a value; one that was edited by hand belongs to nobody."""
-    try:
-        record = json.loads(row["Value"])
-    except ValueError:
-        record = {}
+    record = _record_of(row["Value"])
     modified: dt.datetime = row["LastModifiedDate"]
     fields = {name: str(record.get(name, "unknown")) for name in ("run", "owner", "host")}
     return Lock(epoch=epoch, modified=modified.astimezone(dt.UTC), **fields)
@@ -86,7 +98,7 @@ def write_ledger(ssm: t.Any, names: Names, ledger: Ledger) -> None:
 
     Raises: LockLost.
     """
-    current = _get(ssm, names.ledger)
+    current = _get(ssm, [names.ledger]).get(names.ledger)
     if current is not None and parse_ledger(current).epoch > ledger.epoch:
         raise LockLost("Another run has taken the release over; this one stops and changes nothing more.")
     text = ledger.to_json()
@@ -96,9 +108,9 @@ def write_ledger(ssm: t.Any, names: Names, ledger: Ledger) -> None:
 
 
 @aws_call("read the release ledger")
-def _get(ssm: t.Any, name: str) -> str | None:
-    found = ssm.get_parameters(Names=[name])["Parameters"]
-    return str(found[0]["Value"]) if found else None
+def _get(ssm: t.Any, parameters: t.Sequence[str]) -> dict[str, str]:
+    found = ssm.get_parameters(Names=list(parameters))["Parameters"]
+    return {row["Name"]: str(row["Value"]) for row in found}
 
 
 def write_projections(ssm: t.Any, names: Names, wanted: t.Mapping[str, str], present: t.Mapping[str, str]) -> None:
@@ -135,8 +147,30 @@ def renew_lock(ssm: t.Any, names: Names, epoch: int, record: str) -> None:
     ssm.put_parameter(Name=names.lock(epoch), Value=record, Type="String", Overwrite=True)
 
 
+def check_lock(ssm: t.Any, names: Names, epoch: int, run: str) -> None:
+    """Read lock and ledger once more.
+
+    Raises: LockLost when the lock is gone or another's, or a later epoch has begun.
+    """
+    values = _get(ssm, [names.lock(epoch), names.ledger])
+    lock = values.get(names.lock(epoch))
+    ledger = values.get(names.ledger)
+    if lock is None or _record_of(lock).get("run") != run or (ledger and parse_ledger(ledger).epoch > epoch):
+        raise LockLost("Another run has taken the release over; this one stops and changes nothing more.")
+
+
+def delete_lock(ssm: t.Any, names: Names, epoch: int) -> None:
+    """Give the lock back."""
+    _delete(ssm, [names.lock(epoch)])
+
+
+def delete_older_locks(ssm: t.Any, names: Names, epoch: int) -> None:
+    """Remove what earlier holders left."""
+    older = [row["Name"] for row in _all_parameters(ssm, names.lock_path) if _epoch_of(row["Name"]) < epoch]
+    for start in range(0, len(older), DELETE_BATCH):
+        _delete(ssm, older[start : start + DELETE_BATCH])
+
+
 @aws_call("release the lock")
-def delete_locks(ssm: t.Any, names: Names, epochs: t.Sequence[int]) -> None:
-    """Remove locks; those that are gone already are no error."""
-    if epochs:
-        ssm.delete_parameters(Names=[names.lock(epoch) for epoch in epochs])
+def _delete(ssm: t.Any, parameters: t.Sequence[str]) -> None:
+    ssm.delete_parameters(Names=list(parameters))

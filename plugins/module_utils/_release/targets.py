@@ -22,8 +22,13 @@ def deploy_target(ecr: t.Any, names: Names, group: Group, options: Options, ledg
     """
     tagged = registry.resolve(ecr, names, options.version)
     version, digest = registry.choose(tagged, ledger, options.retry_rejected)
-    image = registry.image_reference(group.account_id, group.region, names, digest)
+    image = registry.image_reference(group, names, digest)
     identity, data = templates.render(names, host, image, version)
+    if ledger.refuses(identity) and not options.retry_rejected:
+        raise InvalidInput(
+            f"version={version} on these host settings was rejected before. Change the settings with provision.yml, "
+            "build a new version, or insist with -e retry_rejected=true."
+        )
     return Target(Release(version=version, digest=digest, release_id=identity), template=data)
 
 
@@ -34,7 +39,7 @@ def past_releases(records: t.Iterable[Record], ledger: Ledger) -> list[tuple[int
         for record in records
         if record.get("kind") == "deploy" and record.get("outcome") == "succeeded"
     ]
-    return [(sequence, release) for sequence, release in found if not ledger.is_rejected(release.digest)]
+    return [(sequence, release) for sequence, release in found if not ledger.refuses(release.release_id)]
 
 
 def rollback_target(
@@ -55,7 +60,7 @@ def rollback_target(
 
 
 def _same(release: Release, other: Release | None) -> bool:
-    return other is not None and release.digest == other.digest
+    return other is not None and release.release_id == other.release_id
 
 
 def _before(target: Release | None, past: t.Sequence[tuple[int, Release]]) -> Release | None:

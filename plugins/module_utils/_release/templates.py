@@ -82,18 +82,18 @@ def _merge(tags: t.Iterable[t.Mapping[str, str]], extra: t.Mapping[str, str]) ->
 
 
 def find_version(ec2: t.Any, names: Names, identity: str) -> str | None:
-    """Number of the template version of that release, the newest where there are several."""
-    numbers = [row["VersionNumber"] for row in _versions(ec2, names.group) if identity_of(row) == identity]
-    return str(max(numbers)) if numbers else None
+    """Number of the template version that was made for that release, the first where there are several.
+
+    Found by its description: the tags in the data are copied when somebody derives a version of their own.
+    """
+    rows = _versions(ec2, names.group)
+    numbers = [row["VersionNumber"] for row in rows if row.get("VersionDescription") == description(identity)]
+    return str(min(numbers)) if numbers else None
 
 
-def identity_of(row: t.Mapping[str, t.Any]) -> str | None:
-    """The ReleaseId that a template version puts on its instances."""
-    for specification in row["LaunchTemplateData"].get("TagSpecifications", ()):
-        for tag in specification["Tags"]:
-            if specification["ResourceType"] == "instance" and tag["Key"] == "ReleaseId":
-                return str(tag["Value"])
-    return None
+def description(identity: str) -> str:
+    """How the template version of a release is described."""
+    return f"release {identity}"
 
 
 @aws_call("read the launch template")
@@ -116,6 +116,6 @@ def has_version(ec2: t.Any, names: Names, number: str | None) -> bool:
 def create_version(ec2: t.Any, names: Names, identity: str, data: t.Mapping[str, t.Any]) -> str:
     """Create the template version of a release; its number."""
     reply = ec2.create_launch_template_version(
-        LaunchTemplateName=names.group, VersionDescription=f"release {identity}", LaunchTemplateData=dict(data)
+        LaunchTemplateName=names.group, VersionDescription=description(identity), LaunchTemplateData=dict(data)
     )
     return str(reply["LaunchTemplateVersion"]["VersionNumber"])

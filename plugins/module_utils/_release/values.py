@@ -37,6 +37,8 @@ class Timing:
     poll: int = 10
     lock_renew: int = 15
     lock_expiry: int = 60
+    lock_watch: int = 20
+    """How long a lock is watched before it may be taken over, however old it looks: clocks differ."""
     window: int = 300
     """How long jobs are collected at a step before the first verdict."""
     inconclusive_limit: int = 900
@@ -100,6 +102,7 @@ class Context:
     watched_epoch: int | None = None
     watched_modified: str | None = None
     watched_since: str | None = None
+    renewed_at: str | None = None
     changed: bool = False
     prepared: bool = False
     """Whether this run has seen to the smoke queue and the release alarms."""
@@ -241,6 +244,19 @@ class Observation:
     verdict: Verdict | None = None
     """On the step that waits for one."""
 
+    @property
+    def mine(self) -> bool:
+        """Whether this run holds the lock: its own record, of an epoch that nobody has overtaken."""
+        lock, epoch = self.lock, self.context.epoch
+        if lock is None or lock.run != self.options.run or lock.epoch < self.ledger.epoch:
+            return False
+        return epoch is None or epoch == lock.epoch
+
+    @property
+    def held_epoch(self) -> int:
+        """Epoch of the lock that this run holds."""
+        return self.lock.epoch if self.lock else 0
+
 
 class Kind(enum.StrEnum):
     """The actions."""
@@ -250,6 +266,7 @@ class Kind(enum.StrEnum):
     REFUSE = "refuse"
     WATCH = "watch"
     TAKE_LOCK = "take_lock"
+    CLAIM = "claim"
     REPAIR = "repair"
     BEGIN = "begin"
     LEAVE = "leave"
@@ -257,6 +274,7 @@ class Kind(enum.StrEnum):
     ADOPT_REFRESH = "adopt_refresh"
     START_REFRESH = "start_refresh"
     COLD_START = "cold_start"
+    WAKE = "wake"
     REACH_STEP = "reach_step"
     PASS_STEP = "pass_step"
     RETREAT = "retreat"

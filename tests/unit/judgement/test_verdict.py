@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import fisher_exact
+from scipy.stats import binom, fisher_exact
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import (
     Job,
     Limits,
+    binomial_at_least,
     fisher_greater,
     judge,
 )
@@ -39,7 +42,7 @@ def test_a_candidate_like_stable_passes() -> None:
 def test_failing_jobs_fail_the_candidate_before_the_minimum_of_jobs_is_reached() -> None:
     verdict = judge(jobs(2, failed=2), jobs(40), LIMITS)
     assert verdict.outcome == "fail"
-    assert "2 of 2 jobs failed, more than 10%" in verdict.sentence
+    assert "2 of 2 jobs failed, more than on stable" in verdict.sentence
 
 
 def test_one_failure_never_fails_a_release() -> None:
@@ -63,7 +66,7 @@ def test_requests_refused_on_both_sides_are_the_clients_fault() -> None:
 def test_too_few_jobs_are_no_verdict() -> None:
     verdict = judge(jobs(4), jobs(40), LIMITS)
     assert verdict.outcome == "inconclusive"
-    assert "4 of the 5 jobs needed" in verdict.sentence
+    assert "4 of the 5 finished jobs needed" in verdict.sentence
 
 
 def test_only_jobs_of_this_step_count_towards_the_minimum() -> None:
@@ -88,4 +91,29 @@ def test_the_first_jobs_of_an_instance_do_not_count_for_latency() -> None:
 
 def test_a_first_release_is_judged_by_absolute_limits_alone() -> None:
     assert judge(jobs(5), [], LIMITS).outcome == "pass"
-    assert judge(jobs(5, failed=2), [], LIMITS).outcome == "fail"
+    verdict = judge(jobs(5, failed=4), [], LIMITS)
+    assert verdict.outcome == "fail"
+    assert "4 of 5 jobs failed, more than 10%" in verdict.sentence
+
+
+def test_what_fails_everywhere_is_not_held_against_the_candidate() -> None:
+    assert judge(jobs(20, failed=8), jobs(200, failed=90), LIMITS).outcome == "pass"
+
+
+def test_a_first_release_that_refuses_everything_does_not_pass() -> None:
+    assert judge(jobs(12, refused=12), [], LIMITS).outcome == "inconclusive"
+
+
+def test_a_refused_smoke_request_is_a_failure_because_it_is_known_to_be_good() -> None:
+    smoke = [dataclasses.replace(job, smoke=True) for job in jobs(4, refused=4)]
+    assert judge(smoke, jobs(40), LIMITS).outcome == "fail"
+
+
+@given(st.integers(0, 40), st.integers(0, 60), st.sampled_from([0.01, 0.1, 0.5]))
+def test_the_binomial_tail_agrees_with_scipy(bad: int, more: int, share: float) -> None:
+    assert binomial_at_least(bad, bad + more, share) == pytest.approx(binom.sf(bad - 1, bad + more, share), abs=1e-9)
+
+
+def test_large_samples_are_judged_at_once() -> None:
+    expected = fisher_exact([[200, 9800], [3000, 57000]], alternative="greater").pvalue
+    assert fisher_greater(200, 10000, 3000, 60000) == pytest.approx(expected, abs=1e-9)

@@ -30,7 +30,7 @@ def plan(size: int, checkpoints: tuple[int, ...], surge: bool = True) -> Plan:
         ("30", (30, 60, 90, 100)),
         ("100", (100,)),
         ("60", (60, 100)),
-        (None, (100,)),
+        (None, (20, 40, 60, 80, 100)),
     ],
 )
 def test_percentage_is_the_share_of_each_step(percentage: str | None, expected: tuple[int, ...]) -> None:
@@ -96,6 +96,6 @@ def test_every_plan_holds_together(size: int, percentage: int, surge: bool) -> N
 def test_a_step_is_reached_when_its_instances_run(size: int, percentage: int, data: st.DataObject) -> None:
     made = plan(size, percentages(str(percentage), []))
     replaced = data.draw(st.integers(0, size))
-    reached = step_reached(made, replaced)
+    reached = step_reached(made, replaced, size)
     assert all(step.instances <= replaced for step in made.judged[:reached])
     assert all(step.instances > replaced for step in made.judged[reached:])

@@ -235,6 +235,10 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] if alive(pid) else []
 
 
+WORKER_PYTHON = str(Path(__file__).resolve().parents[3] / ".venv" / "worker" / "bin" / "python")
+"""A zygote imports what the worker imports: only the worker's environment has all of it."""
+
+
 def zygotes_of(state_dir: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -249,7 +253,7 @@ def zygotes_of(state_dir: Path) -> list[int]:
 def test_start_stop_and_nothing_left_after_kill_nine(tmp_path: Path) -> None:
     where = ("--state-dir", str(tmp_path), "--port", str(free_port()))
     assert cli("status", *where).returncode == 3
-    started = cli("start", *where, "--worker-python", sys.executable, "--preload", "noop")
+    started = cli("start", *where, "--worker-python", WORKER_PYTHON, "--preload", "noop")
     assert started.returncode == 0, started.stderr
     state = json.loads((tmp_path / "state.json").read_text())
     assert "already running" in cli("start", *where).stdout

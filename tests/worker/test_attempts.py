@@ -29,19 +29,38 @@ def history(*releases: str, hand_backs: int = 0) -> History:
     ("past", "receives", "rules", "expected"),
     [
         (history(), 1, QUIET, Draw(1)),
-        (history(), 3, QUIET, Draw(3)),
+        (history(), 2, QUIET, Draw(2)),
+        (history(), 6, QUIET, Draw(2)),
+        (history(), 6, OPEN, Draw(2)),
         (history(hand_backs=5), 6, QUIET, Draw(1)),
         (history("old"), 2, QUIET, Draw(2)),
         (history("old", "old", "old"), 4, OPEN, Draw(4)),
+        (history("old", "old", "old"), 4, QUIET, Draw(4)),
         (history("new", "new", "new"), 4, OPEN, HandBack(40)),
+        (history("new", "new", "new"), 39, OPEN, HandBack(80)),
     ],
 )
 def test_before_drawing(past: History, receives: int, rules: Rules, expected: object) -> None:
     assert attempts.before_drawing(past, "m", receives, rules) == expected
 
 
+@pytest.mark.parametrize(
+    ("past", "receives", "rules"),
+    [
+        (history("new", "new", "new"), 4, QUIET),
+        (history("old", "new", "new"), 4, QUIET),
+        (history("one", "two", "two"), 4, OPEN),
+        (history("new", "new", "new"), attempts.RECEIVES_LIMIT, OPEN),
+    ],
+)
+def test_the_attempts_are_used_up(past: History, receives: int, rules: Rules) -> None:
+    assert isinstance(attempts.before_drawing(past, "m", receives, rules), GiveUp)
+
+
 def test_attempts_that_never_ended_are_lost_workers() -> None:
-    decision = attempts.before_drawing(history(), "m", 4, QUIET)
+    # The first attempt was not recorded, the two others did not end.
+    past = History((Attempt("new", "i-1", "t1"), Attempt("new", "i-2", "t2")))
+    decision = attempts.before_drawing(past, "m", 4, QUIET)
     assert isinstance(decision, GiveUp)
     assert (decision.error_type, decision.attempts) == ("worker_lost", 3)
 
@@ -63,7 +82,11 @@ def test_the_last_error_is_the_one_given() -> None:
     ],
 )
 def test_after_a_failure(past: History, number: int, rules: Rules, final: bool) -> None:
-    assert isinstance(attempts.after_failure(past, number, rules), GiveUp) is final
+    assert isinstance(attempts.after_failure(past, number, number, rules), GiveUp) is final
+
+
+def test_a_failure_at_the_limit_of_receives_is_final() -> None:
+    assert isinstance(attempts.after_failure(history("new"), 1, attempts.RECEIVES_LIMIT, OPEN), GiveUp)
 
 
 def test_backoff_doubles_and_is_bounded() -> None:

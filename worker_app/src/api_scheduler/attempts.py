@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a request was tried, and what follows from it: values and decisions, no AWS.
 
-Receives are not attempts. Of each message's receives the recorded hand-backs are taken off; what is left and was not
-recorded as ended is an attempt whose worker was lost.
+Receives are not attempts. Every drawing on a second or later receive is recorded before it begins, so of the receives
+that are neither recorded attempts nor hand-backs only one, the first, can have been a drawing whose worker was lost.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import typing as t
 
 from api_scheduler.documents.result import ErrorType
 
+RECEIVES_LIMIT = 40
+"""From here on a request is answered instead of handed back: the queue itself drops it at its fiftieth receive."""
 _MAX_DOUBLINGS = 5
 _MAX_BACKOFF_SECONDS = 900.0
 
@@ -103,18 +105,17 @@ class GiveUp:
 def before_drawing(history: History, message_id: str, receives: int, rules: Rules) -> Draw | HandBack | GiveUp:
     """What to do with a message that was just received, for the ``receives``-th time."""
     tried = _tried(history, message_id, receives)
-    if tried < rules.max_attempts:
+    if tried < rules.max_attempts or _another_release_may_do_better(history, rules):
         return Draw(tried + 1)
-    if not _two_releases_needed(history, rules):
+    if receives >= RECEIVES_LIMIT or not _two_releases_needed(history, rules):
         return _give_up(history, tried)
-    if rules.release_id not in _releases(history):
-        return Draw(tried + 1)
     return HandBack(backoff(rules.backoff_seconds, tried + history.hand_backs.get(message_id, 0)))
 
 
-def after_failure(history: History, number: int, rules: Rules) -> HandBack | GiveUp:
+def after_failure(history: History, number: int, receives: int, rules: Rules) -> HandBack | GiveUp:
     """What to do after attempt ``number`` failed; the history has that failure already."""
-    if number >= rules.max_attempts and not _two_releases_needed(history, rules):
+    exhausted = number >= rules.max_attempts and not _two_releases_needed(history, rules)
+    if exhausted or receives >= RECEIVES_LIMIT:
         return _give_up(history, number)
     here = sum(1 for attempt in history.attempts if attempt.release_id == rules.release_id)
     return HandBack(backoff(rules.backoff_seconds, here))
@@ -127,11 +128,18 @@ def backoff(first: float, attempts: int) -> int:
 
 
 def _tried(history: History, message_id: str, receives: int) -> int:
-    return max(receives - 1 - history.hand_backs.get(message_id, 0), len(history.attempts))
+    unseen = receives - 1 - history.hand_backs.get(message_id, 0) - len(history.attempts)
+    return len(history.attempts) + min(1, max(0, unseen))
 
 
 def _releases(history: History) -> set[str]:
     return {attempt.release_id for attempt in history.attempts}
+
+
+def _another_release_may_do_better(history: History, rules: Rules) -> bool:
+    # Also after a release has closed: what only the candidate tried is owed one attempt by the release that stays.
+    releases = _releases(history)
+    return rules.release_id not in releases and len(releases) < 2 and (bool(releases) or rules.release_open)
 
 
 def _two_releases_needed(history: History, rules: Rules) -> bool:

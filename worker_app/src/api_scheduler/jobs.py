@@ -24,7 +24,6 @@ from api_scheduler.queues import Message
 from api_scheduler.reports import JobReport, Outcome
 from api_scheduler.store import result_key
 
-_RECEIVES_BACKSTOP = 10
 _LOOK_SECONDS = 0.5
 
 
@@ -143,7 +142,7 @@ class Jobs:
         known = job.history if job.message.receive_count > 1 else self._history(request_id)
         history = known.ended(job.attempt, error_type, text)
         self._desk.patiently(lambda: desk.store.put_state(request_id, history.document()))
-        decision = attempts.after_failure(history, job.number, self._rules(job.message))
+        decision = attempts.after_failure(history, job.number, job.message.receive_count, self._rules(job.message))
         desk.log.warning(
             "attempt failed", request_id=request_id, attempt=job.number, error_type=error_type, error=text[:500]
         )
@@ -251,7 +250,7 @@ class Jobs:
             )
         except AwsFailure as error:
             # The message comes back as a duplicate and the notice is tried again, but not for ever.
-            if message.receive_count < _RECEIVES_BACKSTOP:
+            if message.receive_count < attempts.RECEIVES_LIMIT:
                 raise
             self._desk.log.error("notice given up", request_id=result.request_id, code=error_code(error))
 
@@ -280,7 +279,7 @@ class Jobs:
     def _despair(self, message: Message) -> None:
         """Something unforeseen went wrong: back with the message, growing rarer; at the backstop, answer it."""
         try:
-            if message.receive_count >= _RECEIVES_BACKSTOP:
+            if message.receive_count >= attempts.RECEIVES_LIMIT:
                 text = f"the worker could not settle this request in {message.receive_count} tries"
                 failure = Failure("transient", text)
                 self._answer(

@@ -22,7 +22,7 @@ class Protection:
         self._clock = clock
         self._log = log
         self._wanted = False
-        self._applied = False
+        self._applied: bool | None = None  # not known: the worker before this one may have left it on
         self._changed = threading.Event()
 
     def want(self, protected: bool) -> None:

@@ -71,7 +71,7 @@ def test_any_body_is_drawn_or_refused_with_a_reason(body: bytes) -> None:
     if isinstance(outcome, InvalidRequest):
         assert ":" in str(outcome)
         assert outcome.request_id is None or "/" not in outcome.request_id
-        json.dumps({"context": outcome.context, "message": str(outcome)}, ensure_ascii=False).encode()
+        json.dumps({"context": outcome.context, "message": str(outcome)}, ensure_ascii=False, allow_nan=False).encode()
     else:
         check(outcome)
 
@@ -156,6 +156,9 @@ def test_what_a_webui_client_sends_by_default_is_drawn() -> None:
         ({"prompt": 5}, "prompt"),
         ({"width": 2048, "height": 4096}, "height"),
         ({"scheduler": "Magic"}, "scheduler"),
+        ({"sampler_index": "Magic"}, "sampler_index"),
+        ({"sampler_name": "DDIM Karras"}, "sampler_name"),
+        ({"sampler_name": "DDIM", "scheduler": "Karras"}, "scheduler"),
         ({"prompt": "\x00"}, "prompt"),
     ],
 )
@@ -163,6 +166,15 @@ def test_what_would_change_the_picture_is_refused_by_name(payload: dict[str, t.A
     with pytest.raises(InvalidRequest) as refused:
         drawn(**payload)
     assert str(refused.value).startswith(f"payload.{field}: ")
+
+
+@pytest.mark.parametrize("more", ["", ', "id": "../up"', ', "api": "/nothing"'])
+def test_a_context_beyond_finite_numbers_is_refused_and_not_kept(more: str) -> None:
+    body = '{"api": "/sdapi/v1/txt2img", "payload": {}, "context": [1e999]' + more + "}"
+    with pytest.raises(InvalidRequest) as refused:
+        decide(body.encode())
+    assert str(refused.value).startswith("context: " if not more else more[3:].split('"')[0] + ": ")
+    assert refused.value.context is None
 
 
 @pytest.mark.parametrize("name", sorted(txt2img.NEUTRAL))

@@ -70,16 +70,21 @@ def schedules(name: str) -> tuple[str, ...]:
     return ("Automatic", "Uniform", *_KINDS[name].schedules)
 
 
-def find(name: str, schedule: str | None) -> Sampler:
-    """The sampler of that name, also of the older form "DPM++ 2M Karras". Raises UnknownSampler."""
+def find(name: str, schedule: str | None, field: str = "sampler_name") -> Sampler:
+    """The sampler of that name, also of the older form "DPM++ 2M Karras". Raises UnknownSampler.
+
+    ``field`` is where the name was given.
+    """
     base, suffix = _split(name)
     if base is None:
-        raise UnknownSampler(f"sampler_name: {name[:60]!r} is not supported, use one of {', '.join(_KINDS)}")
-    wanted = _schedule(schedule)
+        raise UnknownSampler(f"{field}: {name[:60]!r} is not supported, use one of {', '.join(_KINDS)}")
+    wanted, wanted_by = _schedule(schedule), "scheduler"
     if wanted == "Automatic" and suffix:
-        wanted = suffix
+        wanted, wanted_by = suffix, field
     if wanted not in schedules(base):
-        raise UnknownSampler(f"scheduler: {wanted!r} does not go with {base}, use one of {', '.join(schedules(base))}")
+        raise UnknownSampler(
+            f"{wanted_by}: {wanted!r} does not go with {base}, use one of {', '.join(schedules(base))}"
+        )
     kind = _KINDS[base]
     return Sampler(base, wanted, kind.scheduler_class, {**kind.options, **_SCHEDULES[wanted]})
 

@@ -42,11 +42,10 @@ def decode(body: bytes, message_id: str, max_bytes: int) -> Envelope:
         raise InvalidRequest(f"body: {len(body)} bytes are more than the {max_bytes} allowed")
     document = _object(_json(body))
     request_id = _request_id(document, message_id)
-    context = document.get("context")
     try:
-        return _envelope(document, request_id, context)
+        return _envelope(document, request_id, document.get("context"))
     except InvalidRequest as error:
-        raise InvalidRequest(str(error), request_id, context) from None
+        raise InvalidRequest(str(error), request_id, _usable(document.get("context"))) from None
 
 
 def _json(body: bytes) -> t.Any:
@@ -84,9 +83,8 @@ def _request_id(document: dict[str, t.Any], message_id: str) -> str:
     if given is None:
         return message_id
     if not isinstance(given, str) or not _ID.match(given):
-        context = document.get("context")
-        usable = context if _depth_ok(context) else None
-        raise InvalidRequest(f"id: {_shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$", None, usable)
+        text = f"id: {_shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$"
+        raise InvalidRequest(text, None, _usable(document.get("context")))
     return given
 
 
@@ -103,6 +101,8 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
         raise InvalidRequest(f"payload: must be a JSON object, not {type(payload).__name__}")
     if not _depth_ok(document):
         raise InvalidRequest(f"body: nested more than {_MAX_DEPTH} deep")
+    if not _finite(context):
+        raise InvalidRequest("context: holds a number beyond 1.8e308, which the result could not hold; send it as text")
     return Envelope(request_id, TXT2IMG, payload, context, _ttl(document.get("ttl_seconds")))
 
 
@@ -112,6 +112,20 @@ def _ttl(value: t.Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_TTL:
         raise InvalidRequest(f"ttl_seconds: {_shown(value)} is not a number above 0 and at most {_MAX_TTL}")
     return float(value)
+
+
+def _usable(context: t.Any) -> t.Any:
+    """What of a refused request's context the result can hold: all of it or nothing."""
+    return context if _depth_ok(context) and _finite(context) else None
+
+
+def _finite(document: t.Any) -> bool:
+    # JSON's own number syntax reaches infinity: 1e999 is one.
+    try:
+        json.dumps(document, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _depth_ok(document: t.Any) -> bool:

@@ -185,10 +185,7 @@ def _drawing(payload: Payload, envelope: Envelope, limits: Limits, native_side: 
     _at_most("width", width, limits.side)
     _at_most("height", height, limits.side)
     _at_most("width × height", width * height, limits.pixels)
-    try:
-        sampler = samplers.find(payload.sampler_name or payload.sampler_index or samplers.DEFAULT, payload.scheduler)
-    except samplers.UnknownSampler as error:
-        raise InvalidRequest(f"payload.{error}") from None
+    sampler = _sampler(payload)
     first = _random_seed(envelope) if payload.seed == -1 else payload.seed
     if first + count - 1 > _MAX_SEED:
         raise InvalidRequest(f"payload.seed: {first} + {count} pictures is above {_MAX_SEED}")
@@ -204,6 +201,16 @@ def _drawing(payload: Payload, envelope: Envelope, limits: Limits, native_side: 
         payload.batch_size,
         payload.n_iter,
     )
+
+
+def _sampler(payload: Payload) -> samplers.Sampler:
+    field = "sampler_index" if payload.sampler_index and not payload.sampler_name else "sampler_name"
+    try:
+        return samplers.find(
+            payload.sampler_name or payload.sampler_index or samplers.DEFAULT, payload.scheduler, field
+        )
+    except samplers.UnknownSampler as error:
+        raise InvalidRequest(f"payload.{error}") from None
 
 
 def _random_seed(envelope: Envelope) -> int:

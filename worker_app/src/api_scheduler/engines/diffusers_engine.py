@@ -44,6 +44,9 @@ class DiffusersEngine:
 
         diffusers_logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
+        # Their warnings quote prompts (the part that CLIP cuts off), and prompts are never logged.
+        diffusers_logging.set_verbosity_error()
+        transformers_logging.set_verbosity_error()
         torch.set_num_threads(self._threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._pipe = StableDiffusionPipeline.from_pretrained(

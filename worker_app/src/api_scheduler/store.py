@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from api_scheduler.aws import Client, error_code
 
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_TAKEN = frozenset({"PreconditionFailed", "412"})  # not 409: that is two writers at once, to be tried again
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _BODY_SHA = "body-sha256"
 
@@ -29,7 +29,7 @@ class Store:
 
     def put_result(self, request_id: str, document: dict[str, t.Any]) -> bool:
         """Write the one final result; False when another worker was first."""
-        body = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8")
+        body = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8")
         return self._create(result_key(request_id), body, "application/json", {})
 
     def put_request(self, request_id: str, body: str) -> None:

@@ -100,6 +100,20 @@ def test_a_history_survives_writing_and_reading() -> None:
     assert attempts.read(None) == History()
 
 
+def test_a_history_with_more_in_it_is_read() -> None:
+    past = history("a", hand_backs=1)
+    document = past.document()
+    document["attempts"][0]["card"] = "T4"
+    assert attempts.read({**document, "schema": 2, "more": 1}) == past
+
+
+@pytest.mark.parametrize(
+    "document", [{}, [], "text", {"attempts": [{}], "hand_backs": {}}, {"attempts": [], "hand_backs": {"m": "many"}}]
+)
+def test_a_history_that_cannot_be_read_is_empty(document: object) -> None:
+    assert attempts.read(document) == History()
+
+
 def test_a_hand_back_takes_its_attempt_out() -> None:
     past = history().started(failed("new"))
     assert past.handed_back("m", failed("new")) == History((), {"m": 1})

@@ -27,6 +27,8 @@ def _with_bugs(self, jobs, progress):
         if job.prompt == "memory":
             from api_scheduler.engines.base import OutOfMemory
             raise OutOfMemory("the card is full")
+        if job.prompt == "odd":
+            return [[np.zeros((8, 8, 3), dtype=complex)]]
         if job.prompt == "hang":
             self._never.wait()
     return _draw(self, jobs, progress)
@@ -54,7 +56,14 @@ def state(deployment: Deployment, request_id: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", json.loads(deployment.read(f"state/{request_id}.json")))
 
 
-@pytest.mark.parametrize(("prompt", "error_type"), [("raise", "transient"), ("memory", "out_of_memory")])
+def notice(deployment: Deployment) -> dict[str, t.Any]:
+    body = until(lambda: deployment.take(deployment.notices))[0]["Body"]
+    return t.cast("dict[str, t.Any]", json.loads(json.loads(body)["Message"]))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "error_type"), [("raise", "transient"), ("memory", "out_of_memory"), ("odd", "transient")]
+)
 def test_a_request_that_always_fails_is_answered_after_its_attempts(
     deployment: Deployment,
     start: StartWorker,
@@ -73,6 +82,10 @@ def test_a_request_that_always_fails_is_answered_after_its_attempts(
     assert dead["MessageAttributes"]["reason"]["StringValue"] == error_type
     assert json.loads(deployment.read("results/poison/request.json")) == request("poison", prompt)
     until(lambda: deployment.left() == 0)
+    assert notice(deployment)["error_type"] == error_type
+    deployment.send(request("poison", prompt))
+    worker.said("duplicate acknowledged")
+    assert notice(deployment)["error_type"] == error_type
 
 
 def test_a_request_whose_workers_die_is_answered_as_worker_lost(

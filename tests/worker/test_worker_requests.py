@@ -181,6 +181,17 @@ def test_pictures_of_an_attempt_that_was_lost_before_its_result_stay(
     assert deployment.read("results/again/0.png") == b"drawn before"
 
 
+def test_pictures_of_another_body_are_never_overwritten(deployment: Deployment, start: StartWorker) -> None:
+    there = {"body-sha256": "0" * 64}
+    deployment.s3.put_object(Bucket=deployment.bucket, Key="results/mine/0.png", Body=b"another's", Metadata=there)
+    message_id = deployment.send(request("mine"))
+    start()
+    assert deployment.wait(message_id)["error"]["type"] == "id_conflict"
+    assert deployment.read("results/mine/0.png") == b"another's"
+    assert deployment.result("mine") is None
+    until(lambda: deployment.left() == 0)
+
+
 def test_two_workers_and_many_copies_leave_one_result(deployment: Deployment, start: StartWorker) -> None:
     for _unused in range(6):
         deployment.send(request("copy"))

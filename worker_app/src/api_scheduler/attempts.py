@@ -29,6 +29,9 @@ class Attempt:
     message: str | None = None
 
 
+_ATTEMPT = tuple(field.name for field in dataclasses.fields(Attempt))
+
+
 @dataclasses.dataclass(frozen=True)
 class History:
     """What ``state/<id>.json`` holds. Hand-backs are counted for each message id."""
@@ -62,11 +65,15 @@ class History:
         return tuple(one for one in self.attempts if one != attempt)
 
 
-def read(document: t.Mapping[str, t.Any] | None) -> History:
-    """The history in a document, an empty one for None."""
-    if not document:
+def read(document: t.Any) -> History:
+    """The history in a document; an empty one where it cannot be read, for another version may have written it."""
+    try:
+        return History(
+            tuple(Attempt(**{name: one[name] for name in _ATTEMPT if name in one}) for one in document["attempts"]),
+            {str(message_id): int(count) for message_id, count in document["hand_backs"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
         return History()
-    return History(tuple(Attempt(**one) for one in document["attempts"]), dict(document["hand_backs"]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from api_scheduler.documents.txt2img import Drawing
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
 from api_scheduler.queues import Message
 from api_scheduler.reports import JobReport, Outcome
-from api_scheduler.store import result_key
+from api_scheduler.store import OtherBody, result_key
 
 _LOOK_SECONDS = 0.5
 
@@ -66,7 +66,7 @@ class Jobs:
         try:
             request_id = self._request_id(message)
             self._hand_back(message, request_id, self._history(request_id), None, 0)
-        except AwsFailure as error:
+        except Exception as error:  # noqa: BLE001 the lease ends by itself, and the worker has other things to finish
             self._desk.log.warning("message not handed back", message_id=message.message_id, code=error_code(error))
 
     # -- deciding ---------------------------------------------------------------------------------------------------
@@ -149,13 +149,27 @@ class Jobs:
         if isinstance(decision, attempts.GiveUp):
             self._give_up(job, decision, draw_ms)
             return
-        queues.change_visibility(desk.clients.sqs, job.message, decision.seconds)
         self._report(job.message, request_id, "handed_back", error_type, job.number, draw_ms, job.drawing)
+        queues.change_visibility(desk.clients.sqs, job.message, decision.seconds)
 
     # -- answering --------------------------------------------------------------------------------------------------
 
     def _deliver(self, job: _Job, drawn: list[Picture], draw_ms: float) -> None:
-        desk, message, request_id = self._desk, job.message, job.envelope.request_id
+        message, request_id = job.message, job.envelope.request_id
+        try:
+            result = self._success(job, drawn, draw_ms)
+            other = self._write(message, result)
+        except OtherBody:
+            self._conflict(message, request_id)
+            return
+        except Exception as error:  # noqa: BLE001 what was drawn and cannot be kept is a failed attempt like any other
+            self._failed(job, error, draw_ms)
+            return
+        if self._conclude(message, result, other):
+            self._report(message, request_id, "succeeded", None, job.number, draw_ms, job.drawing)
+
+    def _success(self, job: _Job, drawn: list[Picture], draw_ms: float) -> Result:
+        desk, message = self._desk, job.message
         began = desk.clock.monotonic()
         images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn))
         upload_ms = (desk.clock.monotonic() - began) * 1000
@@ -166,8 +180,8 @@ class Jobs:
             "upload": upload_ms,
             "total": (desk.clock.now() - message.sent_at).total_seconds() * 1000,
         }
-        result = Result(
-            request_id,
+        return Result(
+            job.envelope.request_id,
             "succeeded",
             message.body_sha256,
             desk.worker,
@@ -178,8 +192,6 @@ class Jobs:
             job.number,
             job.envelope.context,
         )
-        if self._answer(message, result):
-            self._report(message, request_id, "succeeded", None, job.number, draw_ms, job.drawing)
 
     def _upload(self, job: _Job, number: int, picture: Picture) -> Image:
         seed = job.drawing.seeds[number]
@@ -213,24 +225,43 @@ class Jobs:
     def _already_answered(self, message: Message, request_id: str, existing: dict[str, t.Any]) -> None:
         if existing.get("body_sha256") == message.body_sha256:
             # Its worker may have been lost between result and notice, so the notice goes out (again).
-            self._notify(message, Result(request_id, existing["status"], message.body_sha256, self._desk.worker))
+            error = existing.get("error")
+            failure = Failure(error["type"], error["message"]) if error else None
+            worker = self._desk.worker
+            self._notify(message, Result(request_id, existing["status"], message.body_sha256, worker, failure=failure))
             queues.delete(self._desk.clients.sqs, message)
             self._desk.log.info("duplicate acknowledged", request_id=request_id, message_id=message.message_id)
             return
+        self._conflict(message, request_id)
+
+    def _conflict(self, message: Message, request_id: str) -> None:
         text = f"id: {request_id!r} was used before with another body; send this request again under its own id"
         self._fail(message, message.message_id, Failure("id_conflict", text))
 
     def _answer(self, message: Message, result: Result, dead: bool = False) -> bool:
-        """Write the result, keep what failed, publish, delete; False when there was a result already."""
-        store = self._desk.store
-        if not self._desk.patiently(lambda: store.put_result(result.request_id, result.document())):
-            existing = self._desk.patiently(lambda: store.result(result.request_id)) or {}
-            if result.request_id == message.message_id:
-                existing = {**existing, "body_sha256": message.body_sha256}  # a conflict about a conflict ends here
-            self._already_answered(message, result.request_id, existing)
-            return False
+        """Write the result, publish, delete; False when there was a result already."""
+        return self._conclude(message, result, self._write(message, result), dead)
+
+    def _write(self, message: Message, result: Result) -> dict[str, t.Any] | None:
+        """Keep what failed, and write the result; the other result where one lies already."""
+        store, document = self._desk.store, result.document()
         if result.status != "succeeded":
             self._desk.patiently(lambda: store.put_request(result.request_id, message.body))
+        if self._desk.patiently(lambda: store.put_result(result.request_id, document)):
+            return None
+        existing = self._desk.patiently(lambda: store.result(result.request_id))
+        if existing is None:
+            raise LookupError(f"the result of {result.request_id!r} is said to exist and is not there; try again")
+        # The reply to the first try may have been lost: then it is this very document that lies there.
+        return None if existing == json.loads(json.dumps(document)) else existing
+
+    def _conclude(self, message: Message, result: Result, other: dict[str, t.Any] | None, dead: bool = False) -> bool:
+        """Publish and delete what was answered; False when it was ``other`` that answered it."""
+        if other is not None:
+            if result.request_id == message.message_id:
+                other = {**other, "body_sha256": message.body_sha256}  # a conflict about a conflict ends here
+            self._already_answered(message, result.request_id, other)
+            return False
         self._notify(message, result)
         if dead and result.failure and not message.smoke:
             self._bury(message, result.request_id, result.failure)
@@ -290,7 +321,7 @@ class Jobs:
                 return
             seconds = attempts.backoff(self._desk.settings.backoff_seconds, message.receive_count)
             queues.change_visibility(self._desk.clients.sqs, message, seconds)
-        except AwsFailure as error:
+        except Exception as error:  # noqa: BLE001 the last line of defence: the worker goes on to the next message
             self._desk.log.warning("message left to its timeout", message_id=message.message_id, code=error_code(error))
 
     # -- helpers ----------------------------------------------------------------------------------------------------

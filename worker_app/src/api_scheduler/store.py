@@ -16,6 +16,10 @@ _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _BODY_SHA = "body-sha256"
 
 
+class OtherBody(Exception):
+    """A picture of another body lies under this request's id: the id was used twice."""
+
+
 class Store:
     """The deployment's bucket. Only keys below ``results/`` and ``state/`` are ever touched."""
 
@@ -42,7 +46,7 @@ class Store:
         )
 
     def put_picture(self, request_id: str, number: int, png: bytes, body_sha256: str) -> tuple[str, str]:
-        """Write a picture; its key and sha256.
+        """Write a picture; its key and sha256. Raises OtherBody where a picture of another body lies.
 
         A picture that an earlier attempt at the same body left there stays: two workers that draw the same request
         then agree on its pictures, whichever of them writes the result.
@@ -50,14 +54,17 @@ class Store:
         key, metadata = f"results/{request_id}/{number}.png", {_BODY_SHA: body_sha256}
         if not self._create(key, png, "image/png", metadata):
             there = self._s3.get_object(Bucket=self.bucket, Key=key)
-            if there["Metadata"].get(_BODY_SHA) == body_sha256:
-                return key, hashlib.sha256(there["Body"].read()).hexdigest()
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=png, ContentType="image/png", Metadata=metadata)
+            if there["Metadata"].get(_BODY_SHA) != body_sha256:
+                raise OtherBody(key)
+            return key, hashlib.sha256(there["Body"].read()).hexdigest()
         return key, hashlib.sha256(png).hexdigest()
 
     def state(self, request_id: str) -> dict[str, t.Any] | None:
-        """The record of a request's attempts, None while there is none."""
-        return self._read(f"state/{request_id}.json")
+        """The record of a request's attempts, None while there is none that can be read."""
+        try:
+            return self._read(f"state/{request_id}.json")
+        except ValueError:
+            return None
 
     def put_state(self, request_id: str, document: dict[str, t.Any]) -> None:
         """Write the record of a request's attempts."""

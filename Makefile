@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test unit worker-test integration e2e demo lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit worker-test integration e2e demo lint build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,7 +35,14 @@ check: env ## Format, lint, types, shape and the fast tests (under a minute)
 	@scripts/timed unit-fast $(BIN)/pytest -q -n $(JOBS) -m "not slow" tests/unit
 
 test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
-	@$(MAKE) unit worker-test integration e2e
+	@$(MAKE) --jobs=2 --output-sync=line lane-of-playbooks lane-of-processes
+
+# Two lanes of about the same length, a core each; a suite alone takes both.
+lane-of-playbooks:
+	@$(MAKE) --jobs=1 JOBS=1 integration unit
+
+lane-of-processes:
+	@$(MAKE) --jobs=1 JOBS=1 worker-test e2e
 
 unit: env ## Unit tests of the collection, the repository and local_aws
 	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit tests/local_aws

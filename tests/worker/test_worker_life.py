@@ -183,6 +183,15 @@ def test_a_hung_drawing_fails_health_and_another_worker_takes_the_job(
     assert deployment.wait("stuck")["status"] == "succeeded"
 
 
+def test_a_background_thread_that_ends_takes_the_worker_with_it(start: StartWorker, bad_version: Path) -> None:
+    with (bad_version / "api_scheduler/leases.py").open("a") as leases:
+        leases.write("\n\nLeases.extend_due = lambda self: [][0]\n")
+    worker = start({"SD_VISIBILITY_SECONDS": "3"}, bad_version)
+    assert worker.process.wait(30) == 1
+    assert worker.said("thread ended")[0]["thread"] == "leases"
+    assert worker.events("state")[-1]["reason"] == "leases thread ended"
+
+
 def test_a_spot_notice_drains(start: StartWorker) -> None:
     worker = start().until_ready()
     worker.imds.items["spot/instance-action"] = '{"action": "terminate", "time": "2099-01-01T00:00:00Z"}'

@@ -65,16 +65,24 @@ class App:
             "metrics": lambda: self.reporter.run(stopped),
         }
         for name, body in bodies.items():
-            threading.Thread(target=body, name=name, daemon=True).start()
+            threading.Thread(target=self._watch_over, args=(name, body), name=name, daemon=True).start()
         self.log.info("started", port=self.port, engine=self.engine.name)
         try:
-            return self.worker.run()
+            status = self.worker.run()
+            return 1 if self.life.broken else status
         finally:
             self.reporter.flush()
             self.protection.wake()
             self.draw_thread.stop()
             server.shutdown()
             server.server_close()
+
+    def _watch_over(self, name: str, body: t.Callable[[], None]) -> None:
+        try:
+            body()
+        except Exception as error:  # noqa: BLE001 without this thread the worker would go on half alive, unnoticed
+            self.log.error("thread ended", thread=name, error=f"{type(error).__name__}: {error}"[:500])
+            self.life.break_down(f"{name} thread ended", self.settings.drain_seconds)
 
     def _pages(self) -> dict[str, http_server.Page]:
         return {
@@ -86,7 +94,8 @@ class App:
 
     def _healthy(self) -> bool:
         # Worked out afresh for every probe: one bad moment must not latch.
-        return self.draw_thread.alive() and self.draw_thread.stalled() < self.settings.hang_seconds
+        moving = self.draw_thread.alive() and self.draw_thread.stalled() < self.settings.hang_seconds
+        return moving and not self.life.broken
 
     def _ready(self) -> bool:
         return self.life.state in (State.READY, State.BUSY) and self._healthy()

@@ -42,6 +42,8 @@ class Life:
         self._lock = threading.RLock()
         self._state = State.STARTING
         self._drain: Drain | None = None
+        self.broken = False
+        """Whether this process can no longer be trusted and a fresh one should take its place."""
         self.draining = threading.Event()
         self.stopped = threading.Event()
 
@@ -75,6 +77,11 @@ class Life:
             self._drain = Drain(self._drain.reason if self._drain else reason, deadline)
             self.draining.set()
             self.enter(State.DRAINING)
+
+    def break_down(self, reason: str, seconds: float) -> None:
+        """Drain because of a fault in this process: it is unhealthy from now on and ends with a bad status."""
+        self.broken = True
+        self.start_draining(reason, seconds)
 
     def overdue(self) -> bool:
         """Whether the drain's deadline has passed."""

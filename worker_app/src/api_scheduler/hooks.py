@@ -18,6 +18,9 @@ LAUNCH, TERMINATE = "launch", "terminate"
 _TERMINATED = "Terminated"
 _LAUNCH_TRY_SECONDS = 120.0
 _HEARTBEAT_SECONDS = 10.0
+_LAST_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+Answer = t.Literal["taken", "not waiting", "unknown"]
+"""What came of answering a hook: ``unknown`` when Auto Scaling could not be asked."""
 _SPOT_MARGIN_SECONDS = 10.0
 
 
@@ -30,27 +33,32 @@ class LifecycleHooks:
         self._group = group
         self._log = log
 
-    def complete(self, hook: str, result: t.Literal["CONTINUE", "ABANDON"]) -> bool:
-        """Answer a hook; whether it was waiting for that."""
-        done = self._call(self._autoscaling.complete_lifecycle_action, hook, LifecycleActionResult=result)
-        if done:
+    def complete(self, hook: str, result: t.Literal["CONTINUE", "ABANDON"]) -> Answer:
+        """Answer a hook."""
+        answer = self._call(self._autoscaling.complete_lifecycle_action, hook, LifecycleActionResult=result)
+        if answer == "taken":
             self._log.info("lifecycle hook completed", hook=hook, result=result)
-        return done
+        return answer
 
-    def heartbeat(self, hook: str) -> bool:
-        """Give a waiting hook its full time again; whether it was waiting."""
+    def heartbeat(self, hook: str) -> Answer:
+        """Give a waiting hook its full time again."""
         return self._call(self._autoscaling.record_lifecycle_action_heartbeat, hook)
 
-    def _call(self, call: t.Callable[..., t.Any], hook: str, **more: str) -> bool:
+    def exist(self) -> bool:
+        """Whether the instance has a group, and so may have hooks."""
+        return bool(self._group)
+
+    def _call(self, call: t.Callable[..., t.Any], hook: str, **more: str) -> Answer:
         if not self._group:
-            return False
+            return "not waiting"
         try:
             call(LifecycleHookName=hook, **self._names, **more)
         except AwsFailure as error:
-            if error_code(error) != "ValidationError":
-                self._log.warning("lifecycle hook not answered", hook=hook, code=error_code(error))
-            return False
-        return True
+            if error_code(error) == "ValidationError":
+                return "not waiting"
+            self._log.warning("lifecycle hook not answered", hook=hook, code=error_code(error))
+            return "unknown"
+        return "taken"
 
 
 class Watcher:
@@ -98,21 +106,31 @@ class Watcher:
 
     def failed_to_warm_up(self) -> None:
         """The instance will never draw: its launch is given up, without waiting for the hook's time to pass."""
-        self._hooks.complete(LAUNCH, "ABANDON")
+        self._insist(LAUNCH, "ABANDON", ("unknown",))
 
     def finish(self) -> None:
         """The worker has drained: the termination may go on."""
         self._notice_fate()
-        if self._terminating:
-            self._hooks.complete(TERMINATE, "CONTINUE")
+        if self._terminating and self._hooks.exist():
+            # Also while the hook does not wait yet: the group may be slower than a worker that had nothing to finish.
+            self._insist(TERMINATE, "CONTINUE", ("unknown", "not waiting"))
+
+    def _insist(self, hook: str, result: t.Literal["CONTINUE", "ABANDON"], on: tuple[Answer, ...]) -> None:
+        # Nobody answers after this process: without an answer the instance stays until the hook's time has passed.
+        for pause in _LAST_PAUSES:
+            if self._hooks.complete(hook, result) not in on:
+                return
+            self._clock.wait(threading.Event(), pause)
+        self._hooks.complete(hook, result)
 
     def _answer_launch(self) -> None:
         # The worker may be faster than the group: until the hook waits, its answer is refused and given again.
         with self._lock:
             if self._launched or self._warm_at is None:
                 return
+            answer = self._hooks.complete(LAUNCH, "CONTINUE")
             late = self._clock.monotonic() - self._warm_at > _LAUNCH_TRY_SECONDS
-            self._launched = late or self._hooks.complete(LAUNCH, "CONTINUE")
+            self._launched = answer == "taken" or (answer == "not waiting" and late)
 
     def _beat_due(self) -> bool:
         now = self._clock.monotonic()

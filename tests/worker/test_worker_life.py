@@ -170,7 +170,7 @@ def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deploymen
     assert sum(len(worker.events("job")) for worker in workers) == 1
 
 
-def test_a_hung_drawing_fails_health_and_another_worker_takes_the_job(
+def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
     deployment: Deployment,
     start: StartWorker,
     bad_version: Path,
@@ -178,9 +178,13 @@ def test_a_hung_drawing_fails_health_and_another_worker_takes_the_job(
     hung = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
     assert hung.get("/health")[0] == 200
     deployment.send(request("stuck", "hang"))
-    until(lambda: hung.get("/health")[0] == 503)
+    assert hung.process.wait(30) == 1
+    [line] = hung.jobs(1)
+    assert (line["outcome"], line["error_type"]) == ("handed_back", "transient")
+    assert "hung" in state(deployment, "stuck")["attempts"][0]["message"]
     start()
-    assert deployment.wait("stuck")["status"] == "succeeded"
+    result = deployment.wait("stuck")
+    assert (result["status"], result["attempts"]) == ("succeeded", 2)
 
 
 def test_a_background_thread_that_ends_takes_the_worker_with_it(start: StartWorker, bad_version: Path) -> None:

@@ -116,24 +116,37 @@ class Jobs:
         desk = self._desk
         began = desk.clock.monotonic()
         future = desk.draw_thread.draw(job.drawing)
-        if not self._finished(future):
+        ended = self._wait(future)
+        draw_ms = (desk.clock.monotonic() - began) * 1000
+        if ended == "overdue":
             self._hand_back(job.message, job.envelope.request_id, job.history, job.attempt, 0)
             return
-        draw_ms = (desk.clock.monotonic() - began) * 1000
+        if ended == "hung":
+            self._hung(job, draw_ms)
+            return
         error = future.exception()
         if error is None:
             self._deliver(job, future.result(), draw_ms)
         else:
             self._failed(job, error, draw_ms)
 
-    def _finished(self, future: Future[list[Picture]]) -> bool:
-        """Wait for the drawing; False when the worker must go before it is done."""
+    def _wait(self, future: Future[list[Picture]]) -> t.Literal["done", "overdue", "hung"]:
+        """Wait for the drawing, unless the worker must go before it is done or it shows no progress any more."""
         done = threading.Event()
         future.add_done_callback(lambda _future: done.set())
         while not self._desk.clock.wait(done, _LOOK_SECONDS):
             if self._desk.life.overdue():
-                return False
-        return True
+                return "overdue"
+            if self._desk.draw_thread.stalled() >= self._desk.settings.hang_seconds:
+                return "hung"
+        return "done"
+
+    def _hung(self, job: _Job, draw_ms: float) -> None:
+        # Python cannot end a thread: the process ends, and the service manager starts a fresh one.
+        try:
+            self._failed(job, TimeoutError(f"hung: no step in {self._desk.settings.hang_seconds:g} s"), draw_ms)
+        finally:
+            self._desk.life.break_down("hung drawing", 0)
 
     def _failed(self, job: _Job, error: BaseException, draw_ms: float) -> None:
         desk, request_id = self._desk, job.envelope.request_id

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import typing as t
 from pathlib import Path
 
@@ -51,6 +52,28 @@ def engine(model: Path) -> DiffusersEngine:
 
 def nothing() -> None:
     """No one watches the progress."""
+
+
+class Records(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def test_a_prompt_that_is_cut_off_is_not_logged(engine: DiffusersEngine) -> None:
+    records = Records()
+    libraries = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    for library in libraries:
+        library.addHandler(records)
+    engine.draw([drawing(prompt="secret " * 100)], nothing)
+    for library in libraries:
+        library.removeHandler(records)
+    assert records.lines == []
 
 
 def test_the_model_tells_its_own_size(engine: DiffusersEngine) -> None:

@@ -62,8 +62,10 @@ demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and t
 lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
 	@scripts/lint.sh
 
-build: env ## Build the collection tarball into build/dist
-	@scripts/timed build $(BIN)/ansible-galaxy collection build --force --output-path build/dist .
+build: env ## Build the collection tarball under build/dist/
+	@rm -rf build/package && mkdir -p build/package
+	@git ls-files -z | xargs -0 cp --parents -t build/package
+	@scripts/timed build $(BIN)/ansible-galaxy collection build --force --output-path build/dist build/package
 
 clean: ## Remove what these targets made, except the environments
 	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
+from local_aws.harness import Harness
 from tests.support.fleet import ACCOUNT, Fleet
 
 
@@ -21,8 +22,8 @@ def test_a_first_release_fills_the_empty_group(fleet: Fleet) -> None:
     assert fleet.locks() == []
 
 
-def test_a_first_release_that_fails_leaves_an_empty_group(harness: object) -> None:
-    fleet = Fleet(harness, 3)  # type: ignore[arg-type]  # the fixture's type is the harness
+def test_a_first_release_that_fails_leaves_an_empty_group(harness: Harness) -> None:
+    fleet = Fleet(harness, 3)
     fleet.build("1.0.0")
     fleet.traffic.failing.add("1.0.0")
     with pytest.raises(FleetError, match=r"1\.0\.0 was rolled back: (\d+) of \1 jobs failed"):

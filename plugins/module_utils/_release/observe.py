@@ -10,9 +10,14 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Job, Verdict, judge
-from ansible_collections.diffusion.fleet.plugins.module_utils._release import alarms, fleet, history, store, targets
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
+    alarms,
+    evidence,
+    fleet,
+    history,
+    store,
+    targets,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
@@ -148,7 +153,7 @@ def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
         alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
         if waiting
         else {},
-        verdict=_verdict(aws, names, seen, since) if seen.ledger.step_reached_at else None,
+        verdict=evidence.verdict(aws, names, seen, since) if seen.ledger.step_reached_at else None,
     )
 
 
@@ -162,24 +167,3 @@ def _failed_launches(aws: Aws, names: Names, ledger: Ledger, since: dt.datetime)
 def release_alarms(names: Names, options: Options) -> list[str]:
     """The alarms that stop a release: the gate, the candidate's failures and the user's own."""
     return [names.gate_alarm, names.failures_alarm, *options.alarms]
-
-
-def _verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Verdict:
-    logs, ledger = aws.client("logs"), seen.ledger
-    candidate = t.cast(Release, ledger.candidate)
-    reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
-    ours = read_jobs(logs, names.log_group, candidate.release_id, since)
-    theirs = _stable_jobs(logs, names, seen, since)
-    fresh = sum(finished >= reached and job.outcome == "succeeded" for finished, job in ours)
-    return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
-
-
-def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:
-    """Stable's jobs of the same hours where there are enough, so that both sides met the same load."""
-    stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
-    if stable is None or stable.release_id == candidate.release_id:
-        return []
-    lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
-    rows = read_jobs(logs, names.log_group, stable.release_id, lookback)
-    together = [job for finished, job in rows if finished >= since]
-    return together if len(together) >= seen.options.limits.min_jobs else [job for _unused, job in rows]

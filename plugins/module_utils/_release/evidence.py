@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""What a step is judged by: the jobs of both releases, read and put before the judge."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Job, Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Observation
+
+
+def verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Verdict:
+    """What the jobs since the release began say of the candidate, at the step that waits for a verdict."""
+    logs, ledger = aws.client("logs"), seen.ledger
+    candidate = t.cast(Release, ledger.candidate)
+    reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
+    ours = read_jobs(logs, names.log_group, candidate.release_id, since)
+    theirs = _stable_jobs(logs, names, seen, since)
+    fresh = sum(finished >= reached and job.outcome == "succeeded" for finished, job in ours)
+    return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
+
+
+def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:
+    """Stable's jobs of the same hours where there are enough, so that both sides met the same load."""
+    stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
+    if stable is None or stable.release_id == candidate.release_id:
+        return []
+    lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
+    rows = read_jobs(logs, names.log_group, stable.release_id, lookback)
+    together = [job for finished, job in rows if finished >= since]
+    return together if len(together) >= seen.options.limits.min_jobs else [job for _unused, job in rows]

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit worker-test integration e2e demo lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e demo lint build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,15 +37,21 @@ check: env ## Format, lint, types, shape and the fast tests (under a minute)
 test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
 	@$(MAKE) --jobs=2 --output-sync=line lane-of-playbooks lane-of-processes
 
-# Two lanes of about the same length, a core each; a suite alone takes both.
+# Two lanes of about the same length, a core each; a suite alone takes both. `check` has run the fast unit tests already.
 lane-of-playbooks:
-	@$(MAKE) --jobs=1 JOBS=1 integration unit
+	@$(MAKE) --jobs=1 JOBS=1 integration unit-slow
 
 lane-of-processes:
-	@$(MAKE) --jobs=1 JOBS=1 worker-test e2e
+	@$(MAKE) --jobs=1 JOBS=1 worker-test local-aws-test e2e
 
-unit: env ## Unit tests of the collection, the repository and local_aws
-	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit tests/local_aws
+unit: env ## Unit tests of the collection and the repository
+	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit
+
+unit-slow: env
+	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
+
+local-aws-test: env ## Tests of local_aws: its rules, its runner, its server
+	@scripts/timed local-aws $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/local_aws
 
 worker-test: env ## Tests of the worker, in its own environment
 	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q tests/worker

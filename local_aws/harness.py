@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole local AWS in one process on virtual time, reached by boto3 over HTTP on the loopback interface."""
+"""A whole local AWS in one process on virtual time, reached by boto3 over HTTP on the loopback interface, or directly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import typing as t
 
 from local_aws import store
 from local_aws.clock import VirtualClock
+from local_aws.direct import Direct
 from local_aws.runner.base import Runner
 from local_aws.runner.simulated import SimulatedRunner
 from local_aws.server import Server
@@ -19,18 +20,25 @@ class Harness:
     """A world, its server and its clients; a context manager."""
 
     def __init__(
-        self, runner: Runner | None = None, settings: Settings | None = None, timeline: Timeline | None = None
+        self,
+        runner: Runner | None = None,
+        settings: Settings | None = None,
+        timeline: Timeline | None = None,
+        direct: bool = False,
     ) -> None:
+        """With ``direct`` its clients do without HTTP and the process without threads: half the time of a call."""
         self.clock = VirtualClock()
         self.runner = runner or SimulatedRunner()
         self.world = World(self.clock, self.runner, settings, timeline)
         if isinstance(self.runner, SimulatedRunner):
             self.runner.bind(self.world)
         self.server = Server(self.world)
+        self._direct = Direct(self.server.app) if direct else None
         self._clients: dict[str, t.Any] = {}
 
     def __enter__(self) -> Harness:
-        self.server.start(ticking=False)
+        if self._direct is None:
+            self.server.start(ticking=False)
         return self
 
     def __exit__(self, *_unused: object) -> None:
@@ -47,7 +55,7 @@ class Harness:
             import boto3
             from botocore.config import Config
 
-            self._clients[service] = boto3.client(
+            client = boto3.client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=store.REGION,
@@ -55,6 +63,7 @@ class Harness:
                 aws_secret_access_key="local",
                 config=Config(retries={"max_attempts": 1, "mode": "standard"}),
             )
+            self._clients[service] = self._direct.connect(client) if self._direct else client
         return self._clients[service]
 
     def advance(self, seconds: float, step: float = 1.0) -> None:

@@ -51,7 +51,8 @@ class Server:
     def __init__(self, world: World, host: str = "127.0.0.1", port: int = 0) -> None:
         self.world = world
         self.stopping = threading.Event()
-        self._http = _make_server(create_app(world, self.stopping), host, port)
+        self.app = create_app(world, self.stopping)
+        self._http = _make_server(self.app, host, port)
         self.port = int(self._http.server_port)
         self.endpoint = f"http://{host}:{self.port}"
         self._threads = [
@@ -80,10 +81,12 @@ class Server:
 
         self.stopping.set()
         sqs_service.close_all()
-        self._http.shutdown()
+        running = [thread for thread in self._threads if thread.is_alive()]
+        if running:
+            self._http.shutdown()
         self._http.server_close()
         self.world.runner.close()
-        for thread in self._threads:
+        for thread in running:
             thread.join(timeout=5)
 
     def __enter__(self) -> Server:

@@ -3,10 +3,25 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 
 def install() -> None:
+    """Once a process."""
+    _keep_no_objects()
+    _list_services_once()
+
+
+def _list_services_once() -> None:
+    """moto lists its own folder for each request, which takes longer than most answers."""
+    from moto import backends
+
+    listed = getattr(backends.list_of_moto_modules, "__wrapped__", backends.list_of_moto_modules)
+    setattr(backends, "list_of_moto_modules", functools.wraps(listed)(functools.cache(lambda: tuple(listed()))))
+
+
+def _keep_no_objects() -> None:
     """Stop moto from keeping every object it ever made: a server that runs for days would leak them all."""
     from moto.core.common_models import BaseModel
 

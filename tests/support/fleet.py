@@ -73,9 +73,12 @@ class Fleet:
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with jobs finishing meanwhile."""
+        finished: list[dict[str, t.Any]] = []
         for _unused in range(max(round(seconds), 1)):
             self.harness.advance(1)
-            self._work(1)
+            finished += self._work(1)
+        if finished:
+            self._log(finished)
 
     # ------------------------------------------------------------ what users do
 
@@ -225,12 +228,11 @@ class Fleet:
         filters = [{"Name": "resource-id", "Values": [instance_id]}]
         return {row["Key"]: row["Value"] for row in self.client("ec2").describe_tags(Filters=filters)["Tags"]}
 
-    def _work(self, seconds: float) -> None:
-        """Every instance in service finishes its share of jobs."""
-        serving = [row["InstanceId"] for row in self.group()["Instances"] if row["LifecycleState"] == "InService"]
-        events = [event for instance in serving for event in self._jobs_of(instance, seconds)]
-        if events:
-            self._log(events)
+    def _work(self, seconds: float) -> list[dict[str, t.Any]]:
+        """Every instance in service finishes its share of jobs; looked up in the world, where it costs nothing."""
+        groups = [group for group in self.harness.world.groups.values() if group.name == self.names.group]
+        serving = [member.instance_id for group in groups for member in group.in_state("InService")]
+        return [event for instance in serving for event in self._jobs_of(instance, seconds)]
 
     def _jobs_of(self, instance_id: str, seconds: float) -> list[dict[str, t.Any]]:
         owed = self._owed.get(instance_id, 0.0) + self.traffic.jobs_per_second * seconds
@@ -274,4 +276,4 @@ class Fleet:
 
 def make_harness() -> Harness:
     """A harness whose instances boot in 5 virtual seconds."""
-    return Harness(runner=SimulatedRunner(boot_seconds=5, drain_seconds=1))
+    return Harness(runner=SimulatedRunner(boot_seconds=5, drain_seconds=1), direct=True)

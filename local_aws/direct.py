@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""boto3 without HTTP: a client whose requests are answered by the application in the same thread.
+
+Requests are serialised, signed and parsed as ever; only socket and server thread are left out. A process that works this
+way has a single thread and can be forked in the middle of a call.
+"""
+
+from __future__ import annotations
+
+import io
+import typing as t
+from urllib.parse import unquote, urlsplit
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError
+
+App = t.Callable[[dict[str, t.Any], t.Any], t.Iterable[bytes]]
+
+
+class _Body(io.BytesIO):
+    """A reply's body, as urllib3 offers it."""
+
+    def stream(self, *_unused: t.Any, **_ignored: t.Any) -> t.Iterator[bytes]:
+        yield self.read()
+
+
+class Direct:
+    """The transport: an answer for ``before-send`` of botocore."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def connect(self, client: t.Any) -> t.Any:
+        """The same client, now answered here."""
+        client.meta.events.register("before-send", self)
+        return client
+
+    def __call__(self, request: AWSPreparedRequest, **_unused: t.Any) -> AWSResponse:
+        """Answer one request.
+
+        Raises: ConnectionClosedError where the application hangs up.
+        """
+        head: list[t.Any] = []
+        try:
+            answer = self._app(_environ(request), lambda status, headers, *_more: head.extend((status, headers)))
+        except ConnectionError as error:
+            raise ConnectionClosedError(endpoint_url=request.url, error=error, request=request) from error
+        body = _Body(b"".join(answer))
+        headers = {name.lower(): value for name, value in head[1]}
+        return AWSResponse(request.url, int(head[0].split(" ", 1)[0]), headers, body)
+
+
+def _environ(request: AWSPreparedRequest) -> dict[str, t.Any]:
+    """The WSGI environment of a request."""
+    url, body = urlsplit(request.url), _read(request.body)
+    environ: dict[str, t.Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(url.path) or "/",
+        "RAW_URI": f"{url.path}?{url.query}" if url.query else url.path,
+        "REQUEST_URI": f"{url.path}?{url.query}" if url.query else url.path,
+        "QUERY_STRING": url.query,
+        "SERVER_NAME": url.hostname,
+        "SERVER_PORT": str(url.port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "HTTP_HOST": url.netloc,
+    }
+    for name, value in request.headers.items():
+        text = value.decode() if isinstance(value, bytes) else str(value)
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = text
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return environ
+
+
+def _read(body: t.Any) -> bytes:
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    return bytes(body if isinstance(body, bytes | bytearray) else body.read())

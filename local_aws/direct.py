@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """boto3 without HTTP: a client whose requests are answered by the application in the same thread.
 
-Requests are serialised, signed and parsed as ever; only socket and server thread are left out. A process that works this
-way has a single thread and can be forked in the middle of a call.
+Requests are serialised, signed and parsed as ever; only socket and server thread are left out. A process that works
+this way has a single thread and can be forked in the middle of a call.
 """
 
 from __future__ import annotations

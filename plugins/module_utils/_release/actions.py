@@ -56,7 +56,18 @@ class Actions:
         if action.kind in QUIET:
             return method(seen, action)
         self._guard.check(seen)
-        return dataclasses.replace(method(seen, action), changed=True)
+        context = dataclasses.replace(method(seen, action), changed=True)
+        event = events.of_action(seen, action)
+        return self._tell(seen, [event], context) if event else context
+
+    def _tell(self, seen: Observation, said: t.Sequence[events.Event], context: Context) -> Context:
+        """Publish; what cannot be published never stops a release, and is said at its end."""
+        try:
+            for event in said:
+                events.publish(self._aws.client("sns"), self._names, seen, event)
+        except FleetError as error:
+            context = dataclasses.replace(context, unheard=context.unheard or f" (warning: {error.message})")
+        return dataclasses.replace(context, reason=f"{context.reason}{context.unheard}") if context.outcome else context
 
     # ------------------------------------------------------------ waiting and ending
 
@@ -88,7 +99,18 @@ class Actions:
         return self._guard.take(seen)
 
     def _claim(self, seen: Observation, action: Action) -> Context:
-        return self._guard.claim(seen)
+        context = self._guard.claim(seen)
+        if seen.ledger.is_open:
+            return self._tell(seen, events.of_takeover(seen), context)
+        return self._tell_the_end(seen, context) if context.taken_from else context
+
+    def _tell_the_end(self, seen: Observation, context: Context) -> Context:
+        """The run whose lock was left may have closed its release without saying so."""
+        try:
+            record = history.read(self._aws.client("s3"), self._bucket(seen), seen.ledger.sequence)
+        except FleetError:
+            return context
+        return self._tell(seen, events.of_record(record), context) if record else context
 
     def _repair(self, seen: Observation, action: Action) -> Context:
         self._project(seen.ledger, seen)
@@ -212,7 +234,7 @@ class Actions:
         """What AWS will never accept ends the release; anything else is reported as it is."""
         if error.details.get("code") != "ValidationError":
             raise error
-        return self._retreat(seen, Action(Kind.RETREAT, error.message, reason=error.message))
+        return self.apply(seen, Action(Kind.RETREAT, error.message, reason=error.message))
 
     def _reach_step(self, seen: Observation, action: Action) -> Context:
         sqs, ledger = self._aws.client("sqs"), seen.ledger
@@ -230,7 +252,7 @@ class Actions:
 
     def _succeed(self, seen: Observation, action: Action) -> Context:
         ended = ledgers.succeeded(seen.ledger, at=seen.now.isoformat())
-        return self._end(seen, ended, "succeeded", action.reason, "Release Succeeded")
+        return self._end(seen, ended, "succeeded", action.reason)
 
     # ------------------------------------------------------------ back
 
@@ -289,11 +311,11 @@ class Actions:
         return seen.context
 
     def _return(self, seen: Observation, action: Action) -> Context:
-        return self._end(seen, ledgers.returned(seen.ledger), "rolled_back", action.reason, "Release Rolled Back")
+        return self._end(seen, ledgers.returned(seen.ledger), "rolled_back", action.reason)
 
     # ------------------------------------------------------------ the end of both
 
-    def _end(self, seen: Observation, ended: Ledger, outcome: str, reason: str, event: str) -> Context:
+    def _end(self, seen: Observation, ended: Ledger, outcome: str, reason: str) -> Context:
         """History, ledger, then what may be missing after a crash: the next release tidies it up as well."""
         self._amend(
             seen,
@@ -303,18 +325,15 @@ class Actions:
             finished_at=seen.now.isoformat(),
         )
         self._record(seen, ended)
-        untidy = self._tidy(seen, ended, event, reason)
+        untidy = self._tidy(ended)
         return dataclasses.replace(seen.context, outcome=outcome, reason=reason + untidy)
 
-    def _tidy(self, seen: Observation, ended: Ledger, event: str, reason: str) -> str:
+    def _tidy(self, ended: Ledger) -> str:
         """What no longer matters to the release: said when it does not work, never a failure."""
         kept = [release.release_id for release in (ended.stable, ended.previous) if release is not None]
-        topic = self._names.releases_topic(seen.group.region, seen.group.account_id, seen.group.partition)
-        detail = {"deployment_id": self._names.deployment_id, "sequence": ended.sequence, "reason": reason}
         steps: tuple[t.Callable[[], None], ...] = (
             lambda: alarms.delete_alarms(self._aws.client("cloudwatch"), self._names),
             lambda: smoke.remove_others(self._aws.client("sqs"), self._names, kept),
-            lambda: events.publish(self._aws.client("sns"), topic, event, {**detail, **ended.projections()}),
         )
         return "".join(map(_attempt, steps))
 

@@ -31,7 +31,8 @@ class Guard:
         record = store.lock_record(seen.options.run, seen.options.owner, seen.options.host)
         if not store.create_lock(self._aws.client("ssm"), self._names, epoch, record):
             return seen.context  # somebody was first, or the first reply was lost: the next look tells
-        return dataclasses.replace(seen.context, epoch=epoch, renewed_at=seen.now.isoformat())
+        dead = f"{seen.lock.owner}@{seen.lock.host}" if seen.lock else None
+        return dataclasses.replace(seen.context, epoch=epoch, renewed_at=seen.now.isoformat(), taken_from=dead)
 
     def claim(self, seen: Observation) -> Context:
         """Put the epoch into the ledger, which shuts out every earlier holder, and remove their locks."""

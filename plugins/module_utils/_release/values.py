@@ -99,6 +99,10 @@ class Context:
 
     epoch: int | None = None
     """Epoch of the lock this run holds."""
+    taken_from: str | None = None
+    """Whose lock had expired when this run took it."""
+    unheard: str = ""
+    """Why an event could not be published; the first time counts."""
     watched_epoch: int | None = None
     watched_modified: str | None = None
     watched_since: str | None = None

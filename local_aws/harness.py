@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole local AWS in one process on virtual time, reached by boto3 over HTTP on the loopback interface or directly."""
+"""A whole local AWS in one process on virtual time, reached by boto3 over HTTP or directly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Harness:
         timeline: Timeline | None = None,
         direct: bool = False,
     ) -> None:
-        """With ``direct`` its clients do without HTTP and threads, and send nothing again: that would take real time."""
+        """With ``direct`` its clients do without HTTP and threads, and nothing is sent again, in real time."""
         self.clock = VirtualClock()
         self.runner = runner or SimulatedRunner()
         self.world = World(self.clock, self.runner, settings, timeline)

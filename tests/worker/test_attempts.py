@@ -34,10 +34,13 @@ def history(*releases: str, hand_backs: int = 0) -> History:
         (history(), 6, OPEN, Draw(2)),
         (history(hand_backs=5), 6, QUIET, Draw(1)),
         (history("old"), 2, QUIET, Draw(2)),
+        (history("old", "new", "new"), 4, QUIET, Draw(4)),
         (history("old", "old", "old"), 4, OPEN, Draw(4)),
-        (history("old", "old", "old"), 4, QUIET, Draw(4)),
+        (history("old", "old", "old", "new", "new"), 6, QUIET, Draw(6)),
         (history("new", "new", "new"), 4, OPEN, HandBack(40)),
-        (history("new", "new", "new"), 39, OPEN, HandBack(80)),
+        (history("old", "old", "new", "new", "new"), 6, OPEN, HandBack(40)),
+        (history("new", "new", "new"), 39, OPEN, HandBack(40)),
+        (history("new", "new", "new", hand_backs=35), 39, OPEN, HandBack(320)),
     ],
 )
 def test_before_drawing(past: History, receives: int, rules: Rules, expected: object) -> None:
@@ -48,8 +51,9 @@ def test_before_drawing(past: History, receives: int, rules: Rules, expected: ob
     ("past", "receives", "rules"),
     [
         (history("new", "new", "new"), 4, QUIET),
-        (history("old", "new", "new"), 4, QUIET),
-        (history("one", "two", "two"), 4, OPEN),
+        (history("new", "new"), 4, QUIET),  # the first attempt was not recorded
+        (history("old", "new", "new", "new"), 5, QUIET),
+        (history("one", "new", "one", "new", "one", "new"), 7, OPEN),
         (history("new", "new", "new"), attempts.RECEIVES_LIMIT, OPEN),
     ],
 )
@@ -66,7 +70,7 @@ def test_attempts_that_never_ended_are_lost_workers() -> None:
 
 
 def test_the_last_error_is_the_one_given() -> None:
-    decision = attempts.before_drawing(history("old", "new", "new"), "m", 4, OPEN)
+    decision = attempts.before_drawing(history("old", "new", "new", "new"), "m", 5, QUIET)
     assert isinstance(decision, GiveUp)
     assert (decision.error_type, "boom" in decision.message) == ("transient", True)
 
@@ -77,8 +81,11 @@ def test_the_last_error_is_the_one_given() -> None:
         (history("new"), 1, QUIET, False),
         (history("new", "new", "new"), 3, QUIET, True),
         (history("new", "new", "new"), 3, OPEN, False),
-        (history("old", "new", "new"), 3, OPEN, True),
-        (history("old", "new"), 2, OPEN, False),
+        (history("old", "new", "new"), 3, QUIET, False),
+        (history("new", "new"), 3, QUIET, True),
+        (history("old", "new", "new"), 3, OPEN, False),
+        (history("old", "new", "new", "new"), 4, OPEN, False),
+        (history("old", "old", "old", "new", "new", "new"), 6, OPEN, True),
     ],
 )
 def test_after_a_failure(past: History, number: int, rules: Rules, final: bool) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often a request was tried, and what follows from it: values and decisions, no AWS.
 
-Receives are not attempts. Every drawing on a second or later receive is recorded before it begins, so of the receives
-that are neither recorded attempts nor hand-backs only one, the first, can have been a drawing whose worker was lost.
+Attempts are counted for each release: what one has tried says nothing about what another can do. Receives are not
+attempts. Every drawing on a second or later receive is recorded before it begins, so of the receives that are neither
+recorded attempts nor hand-backs only one, the first, can have been a drawing whose worker was lost.
 """
 
 from __future__ import annotations
@@ -111,20 +112,25 @@ class GiveUp:
 
 def before_drawing(history: History, message_id: str, receives: int, rules: Rules) -> Draw | HandBack | GiveUp:
     """What to do with a message that was just received, for the ``receives``-th time."""
-    tried = _tried(history, message_id, receives)
-    if tried < rules.max_attempts or _another_release_may_do_better(history, rules):
+    unseen = _unseen(history, message_id, receives)
+    tried = len(history.attempts) + unseen
+    # While a release is open every attempt is recorded: an unseen one was made before, by a release of that time.
+    here = _tried_by(history, rules.release_id) + (0 if rules.release_open else unseen)
+    if here < rules.max_attempts:
         return Draw(tried + 1)
-    if receives >= RECEIVES_LIMIT or not _two_releases_needed(history, rules):
+    if receives >= RECEIVES_LIMIT or not _another_must_try(history, rules):
         return _give_up(history, tried)
-    return HandBack(backoff(rules.backoff_seconds, tried + history.hand_backs.get(message_id, 0)))
+    return HandBack(backoff(rules.backoff_seconds, here + history.hand_backs.get(message_id, 0)))
 
 
 def after_failure(history: History, number: int, receives: int, rules: Rules) -> HandBack | GiveUp:
     """What to do after attempt ``number`` failed; the history has that failure already."""
-    exhausted = number >= rules.max_attempts and not _two_releases_needed(history, rules)
+    # What is not recorded of the attempts so far was the first one, in quiet times, and counts for this release.
+    unseen = 0 if rules.release_open else max(0, number - len(history.attempts))
+    here = _tried_by(history, rules.release_id) + unseen
+    exhausted = here >= rules.max_attempts and not _another_must_try(history, rules)
     if exhausted or receives >= RECEIVES_LIMIT:
         return _give_up(history, number)
-    here = sum(1 for attempt in history.attempts if attempt.release_id == rules.release_id)
     return HandBack(backoff(rules.backoff_seconds, here))
 
 
@@ -134,24 +140,20 @@ def backoff(first: float, attempts: int) -> int:
     return round(min(_MAX_BACKOFF_SECONDS, first * float(2**doublings)))
 
 
-def _tried(history: History, message_id: str, receives: int) -> int:
-    unseen = receives - 1 - history.hand_backs.get(message_id, 0) - len(history.attempts)
-    return len(history.attempts) + min(1, max(0, unseen))
+def _unseen(history: History, message_id: str, receives: int) -> int:
+    """Attempts that were not recorded: at most the first one, whose worker was lost."""
+    return min(1, max(0, receives - 1 - history.hand_backs.get(message_id, 0) - len(history.attempts)))
 
 
-def _releases(history: History) -> set[str]:
-    return {attempt.release_id for attempt in history.attempts}
+def _tried_by(history: History, release_id: str) -> int:
+    return sum(attempt.release_id == release_id for attempt in history.attempts)
 
 
-def _another_release_may_do_better(history: History, rules: Rules) -> bool:
-    # Also after a release has closed: what only the candidate tried is owed one attempt by the release that stays.
-    releases = _releases(history)
-    return rules.release_id not in releases and len(releases) < 2 and (bool(releases) or rules.release_open)
-
-
-def _two_releases_needed(history: History, rules: Rules) -> bool:
-    # While a release is open, a bad candidate must not be able to burn a request by itself.
-    return rules.release_open and len(_releases(history)) < 2
+def _another_must_try(history: History, rules: Rules) -> bool:
+    """While a release is open, a request fails for good only when two releases have used up their attempts at it."""
+    releases = {attempt.release_id for attempt in history.attempts}
+    used_up = [name for name in releases if _tried_by(history, name) >= rules.max_attempts]
+    return rules.release_open and len(used_up) < 2
 
 
 def _give_up(history: History, tried: int) -> GiveUp:

@@ -39,6 +39,8 @@ class Desk:
     draw_thread: DrawThread
     native_side: t.Callable[[], int]
     life: Life
+    leaving: t.Callable[[], bool]
+    """Whether the instance is to go, asked afresh."""
     reporter: Reporter
     clock: Clock
     log: Log

@@ -99,6 +99,11 @@ class Watcher:
         if self._terminating and self._stalled() < self._hang and self._beat_due():
             self._hooks.heartbeat(TERMINATE)
 
+    def leaving(self) -> bool:
+        """Whether the instance is to go, asked afresh."""
+        self._notice_fate()
+        return self._life.draining.is_set()
+
     def warmed_up(self) -> None:
         """The warm-up picture is drawn: the launch may go on."""
         self._warm_at = self._clock.monotonic()

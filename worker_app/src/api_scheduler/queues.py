@@ -13,10 +13,26 @@ from botocore.exceptions import ClientError
 
 from api_scheduler.aws import Client, error_code
 from api_scheduler.clock import Clock
+from api_scheduler.documents.envelope import is_request_id
 
 _MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _LOOK_AGAIN_SECONDS = 30.0
 MAX_VISIBILITY_SECONDS = 43200
+
+
+REPLAY_OF, REQUEST_ID, BODY_AT = "replay_of", "request_id", "body_at"
+"""Message attributes of a request that is sent again, and of its copy in the dead letter queue."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """A request that is sent again because the release ``of`` failed it."""
+
+    of: str
+    request_id: str | None
+    """The id it was answered under; None when the sender did not say, or said something that is no id."""
+    body_at: str | None = None
+    """The key of its body, where that is too large for a message with attributes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Message:
     sent_at: dt.datetime
     received_at: dt.datetime
     smoke: bool
+    replay: Replay | None = None
 
     @property
     def body_sha256(self) -> str:
@@ -79,6 +96,7 @@ class Queue:
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageAttributeNames=[REPLAY_OF, REQUEST_ID, BODY_AT],
             )
         except ClientError as error:
             if error_code(error) not in _MISSING:
@@ -123,7 +141,16 @@ class Queue:
             dt.datetime.fromtimestamp(sent_ms / 1000, dt.UTC),
             now,
             self._smoke,
+            None if self._smoke else _replay(found.get("MessageAttributes") or {}),
         )
+
+
+def _replay(attributes: dict[str, dict[str, t.Any]]) -> Replay | None:
+    given = {name: str(value.get("StringValue") or "") for name, value in attributes.items()}
+    if not given.get(REPLAY_OF):
+        return None
+    request_id = given.get(REQUEST_ID, "")
+    return Replay(given[REPLAY_OF], request_id if is_request_id(request_id) else None, given.get(BODY_AT) or None)
 
 
 def change_visibility(sqs: Client, message: Message, seconds: int) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import hashlib
 import json
 import typing as t
@@ -13,11 +15,24 @@ from api_scheduler.aws import Client, error_code
 
 _TAKEN = frozenset({"PreconditionFailed", "412"})  # not 409: that is two writers at once, to be tried again
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_ONLY_NEW = {"IfNoneMatch": "*"}
 _BODY_SHA = "body-sha256"
+_RELEASE = "release-id"
+_ERROR_TYPE = "error-type"
+FAILED = "state/failed/"
+"""Below it lies the body of every request that failed, by release and time: what a rollback sends again."""
 
 
 class OtherBody(Exception):
     """A picture of another body lies under this request's id: the id was used twice."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A result as it lies in the bucket; ``etag`` names this very writing of it."""
+
+    document: dict[str, t.Any]
+    etag: str
 
 
 class Store:
@@ -27,44 +42,65 @@ class Store:
         self._s3 = s3
         self.bucket = bucket
 
-    def result(self, request_id: str) -> dict[str, t.Any] | None:
+    def result(self, request_id: str) -> Kept | None:
         """A request's final result, None while there is none."""
         return self._read(result_key(request_id))
 
-    def put_result(self, request_id: str, document: dict[str, t.Any]) -> bool:
-        """Write the one final result; False when another worker was first."""
+    def put_result(self, request_id: str, document: dict[str, t.Any], replaces: Kept | None = None) -> bool:
+        """Write the one final result, or replace exactly that one; False when another worker was first."""
         body = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode("utf-8")
-        return self._create(result_key(request_id), body, "application/json", {})
+        condition = {"IfMatch": replaces.etag} if replaces else _ONLY_NEW
+        return self._put(result_key(request_id), body, "application/json", {}, condition)
+
+    def put_failed(self, release_id: str, request_id: str, at: dt.datetime, body: str, error_type: str) -> None:
+        """Keep the body of a request that this release is about to fail, for a replay by another release."""
+        data = body.encode("utf-8", "surrogatepass")
+        moment = at.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+        key = f"{FAILED}{release_id}/{moment}/{request_id}/{hashlib.sha256(data).hexdigest()}"
+        self._s3.put_object(Bucket=self.bucket, Key=key, Body=data, Metadata={_ERROR_TYPE: error_type})
+
+    def body(self, key: str) -> str | None:
+        """A request's body that is kept here; None where it is not, or the key is no body's."""
+        if not key.startswith(FAILED) and not (key.startswith("results/") and key.endswith("/request.json")):
+            return None
+        found = self._get(key)
+        return found["Body"].read().decode("utf-8", "surrogatepass") if found else None
 
     def put_request(self, request_id: str, body: str) -> None:
         """Keep the body of a request that failed beside its result."""
         self._s3.put_object(
             Bucket=self.bucket,
-            Key=f"results/{request_id}/request.json",
+            Key=request_key(request_id),
             Body=body.encode("utf-8", "surrogatepass"),
             ContentType="application/json",
         )
 
-    def put_picture(self, request_id: str, number: int, png: bytes, body_sha256: str) -> tuple[str, str]:
+    def put_picture(
+        self, request_id: str, number: int, png: bytes, body_sha256: str, release_id: str, not_of: str | None = None
+    ) -> tuple[str, str]:
         """Write a picture; its key and sha256. Raises OtherBody where a picture of another body lies.
 
         A picture that an earlier attempt at the same body left there stays: two workers that draw the same request
-        then agree on its pictures, whichever of them writes the result.
+        then agree on its pictures, whichever of them writes the result. One of the release ``not_of`` is replaced.
         """
-        key, metadata = f"results/{request_id}/{number}.png", {_BODY_SHA: body_sha256}
-        if not self._create(key, png, "image/png", metadata):
+        key, facts = f"results/{request_id}/{number}.png", {_BODY_SHA: body_sha256, _RELEASE: release_id}
+        condition: dict[str, str] = _ONLY_NEW
+        while not self._put(key, png, "image/png", facts, condition):
             there = self._s3.get_object(Bucket=self.bucket, Key=key)
             if there["Metadata"].get(_BODY_SHA) != body_sha256:
                 raise OtherBody(key)
-            return key, hashlib.sha256(there["Body"].read()).hexdigest()
+            if not_of is None or there["Metadata"].get(_RELEASE) != not_of:
+                return key, hashlib.sha256(there["Body"].read()).hexdigest()
+            condition = {"IfMatch": there["ETag"]}
         return key, hashlib.sha256(png).hexdigest()
 
     def state(self, request_id: str) -> dict[str, t.Any] | None:
         """The record of a request's attempts, None while there is none that can be read."""
         try:
-            return self._read(f"state/{request_id}.json")
+            kept = self._read(f"state/{request_id}.json")
         except ValueError:
             return None
+        return kept.document if kept else None
 
     def put_state(self, request_id: str, document: dict[str, t.Any]) -> None:
         """Write the record of a request's attempts."""
@@ -75,23 +111,29 @@ class Store:
             ContentType="application/json",
         )
 
-    def _read(self, key: str) -> dict[str, t.Any] | None:
+    def _read(self, key: str) -> Kept | None:
+        found = self._get(key)
+        return Kept(json.loads(found["Body"].read()), found["ETag"]) if found else None
+
+    def _get(self, key: str) -> dict[str, t.Any] | None:
         try:
-            body = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            found: dict[str, t.Any] = self._s3.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) in _ABSENT:
                 return None
             raise
-        document: dict[str, t.Any] = json.loads(body)
-        return document
+        return found
 
-    def _create(self, key: str, body: bytes, content_type: str, metadata: dict[str, str]) -> bool:
+    def _put(
+        self, key: str, body: bytes, content_type: str, metadata: dict[str, str], condition: dict[str, str]
+    ) -> bool:
         try:
             self._s3.put_object(
-                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata, IfNoneMatch="*"
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata, **condition
             )
         except ClientError as error:
-            if error_code(error) in _TAKEN:
+            # Absent: what was to be replaced has been removed meanwhile.
+            if error_code(error) in _TAKEN | (_ABSENT if "IfMatch" in condition else set()):
                 return False
             raise
         return True
@@ -100,3 +142,8 @@ class Store:
 def result_key(request_id: str) -> str:
     """Where a request's result lies."""
     return f"results/{request_id}/result.json"
+
+
+def request_key(request_id: str) -> str:
+    """Where the body of a request that failed lies."""
+    return f"results/{request_id}/request.json"

@@ -36,6 +36,11 @@ class Envelope:
     ttl_seconds: float | None
 
 
+def is_request_id(text: str) -> bool:
+    """Whether that may be a request's id."""
+    return _ID.match(text) is not None
+
+
 def decode(body: bytes, message_id: str, max_bytes: int) -> Envelope:
     """The envelope in a message's body. Raises InvalidRequest."""
     if len(body) > max_bytes:
@@ -82,7 +87,7 @@ def _request_id(document: dict[str, t.Any], message_id: str) -> str:
     given = document.get("id")
     if given is None:
         return message_id
-    if not isinstance(given, str) or not _ID.match(given):
+    if not isinstance(given, str) or not is_request_id(given):
         text = f"id: {_shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$"
         raise InvalidRequest(text, None, _usable(document.get("context")))
     return given

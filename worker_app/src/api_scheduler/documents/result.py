@@ -11,6 +11,8 @@ Status = t.Literal["succeeded", "failed", "cancelled", "expired"]
 ErrorType = t.Literal[
     "invalid_request", "transient", "out_of_memory", "invalid_output", "worker_lost", "id_conflict", "expired"
 ]
+GIVEN_UP: frozenset[ErrorType] = frozenset({"transient", "out_of_memory", "invalid_output", "worker_lost"})
+"""What a request is given up for after its attempts: the worker's failures, not the client's."""
 _RETRYABLE = frozenset({"transient", "invalid_output", "worker_lost", "expired"})
 
 
@@ -61,6 +63,12 @@ class Result:
     timings_ms: t.Mapping[str, float] = dataclasses.field(default_factory=dict)
     attempts: int = 0
     context: t.Any = None
+    message_id: str | None = None
+    """Of the message that this answers."""
+    sent_at: str | None = None
+    """When the request was first sent."""
+    replayed_from: str | None = None
+    """The release whose failed result this one replaces."""
 
     def document(self) -> dict[str, t.Any]:
         """As it is written to the bucket."""
@@ -76,15 +84,20 @@ class Result:
             "attempts": self.attempts,
             "context": self.context,
             "body_sha256": self.body_sha256,
+            "message_id": self.message_id,
+            "sent_at": self.sent_at,
+            "replayed_from": self.replayed_from,
         }
 
-    def notice(self, bucket: str, key: str) -> dict[str, t.Any]:
-        """The short form that is published: where the result lies and how it ended."""
-        return {
-            "schema": SCHEMA,
-            "id": self.request_id,
-            "status": self.status,
-            "bucket": bucket,
-            "key": key,
-            "error_type": self.failure.type if self.failure else None,
-        }
+
+def notice(document: t.Mapping[str, t.Any], bucket: str, key: str) -> dict[str, t.Any]:
+    """The short form of a result that is published: where it lies and how the request ended."""
+    return {
+        "schema": SCHEMA,
+        "id": document["id"],
+        "status": document["status"],
+        "bucket": bucket,
+        "key": key,
+        "error_type": (document.get("error") or {}).get("type"),
+        "replayed_from": document.get("replayed_from"),
+    }

@@ -66,6 +66,17 @@ def describe_refreshes(
             return found[:limit]
 
 
+def describe_refresh(client: t.Any, group: str, refresh_id: str) -> dict[str, t.Any]:
+    """One refresh as AWS answers it. Raises NotFound when AWS does not know it (any more)."""
+    found = describe_refreshes(client, group, [refresh_id])
+    if not found:
+        raise NotFound(
+            f"AWS does not know instance refresh {refresh_id} of {group}: it forgets them after six weeks, and with "
+            "their group. Look with instance_refresh_info."
+        )
+    return found[0]
+
+
 @aws_call("read the instance refreshes")
 def describe_page(client: t.Any, request: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """One page of refreshes."""

@@ -1,65 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
-"""From the module's options to the input of StartInstanceRefresh, checked before any call is made."""
+"""From the module's options to the input of StartInstanceRefresh, checked before any call is made.
+
+The limits of single values stand in botocore's model (``limits``). Here is what only the API's text says: which values
+go together.
+"""
 
 from __future__ import annotations
 
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.options import START, Document, to_request
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.policy import check_policy
 
-Document = t.Mapping[str, t.Any]
-
-PREFERENCES: t.Mapping[str, str] = {
-    "min_healthy_percentage": "MinHealthyPercentage",
-    "max_healthy_percentage": "MaxHealthyPercentage",
-    "instance_warmup": "InstanceWarmup",
-    "checkpoint_percentages": "CheckpointPercentages",
-    "checkpoint_delay": "CheckpointDelay",
-    "skip_matching": "SkipMatching",
-    "auto_rollback": "AutoRollback",
-    "scale_in_protected_instances": "ScaleInProtectedInstances",
-    "standby_instances": "StandbyInstances",
-    "alarms": "AlarmSpecification",
-    "bake_time": "BakeTime",
-}
-TWO_DAYS = 172_800
-RANGES: t.Mapping[str, tuple[int, int]] = {
-    "min_healthy_percentage": (0, 100),
-    "max_healthy_percentage": (100, 200),
-    "instance_warmup": (0, 2**31 - 1),
-    "checkpoint_delay": (0, TWO_DAYS),
-    "bake_time": (0, TWO_DAYS),
-}
 MAX_ALARMS = 10
 MOVING = frozenset({"$Latest", "$Default"})
+ROOT_VOLUME = "ReplaceRootVolume"
 
 
 def build_request(group: str, strategy: str, preferences: Document, desired: Document) -> dict[str, t.Any]:
     """The input of StartInstanceRefresh. Options that are None are left to AWS. Raises InvalidInput."""
     given = {name: value for name, value in preferences.items() if value is not None}
-    configuration = desired_configuration(desired)
-    check_ranges(given)
     check_healthy(given)
     check_checkpoints(given)
     check_alarms(given)
-    check_rollback(given, configuration)
-    check_strategy(strategy, configuration)
-    request: dict[str, t.Any] = {"AutoScalingGroupName": group, "Strategy": strategy}
-    if configuration:
-        request["DesiredConfiguration"] = configuration
-    if given:
-        request["Preferences"] = {PREFERENCES[name]: member_of(name, value) for name, value in given.items()}
+    check_desired(desired)
+    request = to_request(START, start_options(group, strategy, given, desired))
+    check_rollback(given, request)
+    check_strategy(strategy, request)
     return request
 
 
-def member_of(name: str, value: t.Any) -> t.Any:
-    """The value of a preference as the API takes it."""
-    return {"Alarms": list(value)} if name == "alarms" else value
+def start_options(group: str, strategy: str, preferences: Document, desired: Document) -> dict[str, t.Any]:
+    """The options that StartInstanceRefresh is made of, by their names."""
+    return {"name": group, "strategy": strategy, "preferences": preferences, "desired_configuration": desired}
 
 
-def desired_configuration(desired: Document) -> dict[str, t.Any]:
-    """The desired configuration, empty when none is asked for."""
+def check_desired(desired: Document) -> None:
+    """One of the two forms, and each template named once."""
     template, policy = desired.get("launch_template"), desired.get("mixed_instances_policy")
     if template and policy:
         raise InvalidInput(
@@ -67,49 +46,20 @@ def desired_configuration(desired: Document) -> dict[str, t.Any]:
             "instances policy takes the whole policy."
         )
     if template:
-        return {"LaunchTemplate": launch_template(template)}
+        check_template(template, "desired_configuration.launch_template")
     if policy:
-        check_policy(policy)
-        return {"MixedInstancesPolicy": dict(policy)}
-    return {}
+        where = "desired_configuration.mixed_instances_policy"
+        for option, one in check_policy(policy, where):
+            check_template(one, option)
 
 
-def launch_template(template: Document) -> dict[str, str]:
+def check_template(template: Document, where: str) -> None:
     """A launch template specification: by id or by name, and always with a version."""
     identity, name, version = template.get("id"), template.get("name"), str(template.get("version") or "")
     if bool(identity) == bool(name):
-        raise InvalidInput(
-            f"desired_configuration.launch_template has id {identity!r} and name {name!r}. Give exactly one of them."
-        )
+        raise InvalidInput(f"{where} has id {identity!r} and name {name!r}. Give exactly one of them.")
     if not (version.isdecimal() and int(version) > 0) and version not in MOVING:
-        raise InvalidInput(
-            f"desired_configuration.launch_template.version is {version!r}. Give the number of a version, such as 7."
-        )
-    key = {"LaunchTemplateId": str(identity)} if identity else {"LaunchTemplateName": str(name)}
-    return key | {"Version": version}
-
-
-def check_policy(policy: Document) -> None:
-    """AWS takes no desired configuration that chooses instance types by their attributes."""
-    for override in overrides_of(policy):
-        if "InstanceRequirements" in override:
-            raise InvalidInput(
-                "desired_configuration.mixed_instances_policy has an override with InstanceRequirements, which AWS "
-                "refuses in a desired configuration. Name the instance types instead."
-            )
-
-
-def overrides_of(policy: Document) -> list[Document]:
-    """The overrides of a mixed instances policy."""
-    return list((policy.get("LaunchTemplate") or {}).get("Overrides") or [])
-
-
-def check_ranges(given: Document) -> None:
-    """Each number within what the API takes."""
-    for name, (low, high) in RANGES.items():
-        value = given.get(name)
-        if value is not None and not low <= value <= high:
-            raise InvalidInput(f"preferences.{name} is {value}. Give a number from {low} to {high}.")
+        raise InvalidInput(f"{where}.version is {version!r}. Give the number of a version, such as 7.")
 
 
 def check_healthy(given: Document) -> None:
@@ -128,7 +78,7 @@ def check_healthy(given: Document) -> None:
 
 
 def check_checkpoints(given: Document) -> None:
-    """Ascending, each once, 1 to 100; a delay only with checkpoints."""
+    """At least one, ascending, each once, 1 to 100; a delay only with checkpoints."""
     percentages = given.get("checkpoint_percentages")
     if percentages is None:
         if "checkpoint_delay" in given:
@@ -137,7 +87,8 @@ def check_checkpoints(given: Document) -> None:
                 "checkpoints or leave the delay out."
             )
         return
-    if list(percentages) != sorted(set(percentages)) or not all(1 <= item <= 100 for item in percentages):
+    ascending = list(percentages) == sorted(set(percentages))
+    if not percentages or not ascending or not all(1 <= item <= 100 for item in percentages):
         raise InvalidInput(
             f"preferences.checkpoint_percentages is {list(percentages)}. Give numbers from 1 to 100, ascending, each "
             "once, for example [20, 50, 100]."
@@ -151,43 +102,61 @@ def check_alarms(given: Document) -> None:
         raise InvalidInput(f"preferences.alarms is {alarms}. Give the names of at most {MAX_ALARMS} alarms, each once.")
 
 
-def check_rollback(given: Document, configuration: Document) -> None:
+def check_rollback(given: Document, request: Document) -> None:
     """AWS rolls back only from a desired configuration with a numbered template version."""
     if not given.get("auto_rollback"):
         return
+    configuration = request.get("DesiredConfiguration") or {}
     if not configuration:
         raise InvalidInput(
             "preferences.auto_rollback is true without desired_configuration. Give the launch template version that is "
             "to go out: AWS returns to the one that the group has saved."
         )
-    moving = MOVING.intersection(versions_of(configuration))
+    moving = moving_versions(configuration)
     if moving:
         raise InvalidInput(
-            f"preferences.auto_rollback is true with template version {sorted(moving)[0]}. Give the number of the "
+            f"preferences.auto_rollback is true with template version {moving[0]}. Give the number of the "
             "version: AWS cannot roll back from one that moves."
         )
 
 
-def versions_of(configuration: Document) -> list[str]:
-    """Every template version that a desired configuration names."""
-    if "LaunchTemplate" in configuration:
-        return [str(configuration["LaunchTemplate"].get("Version", ""))]
-    policy = configuration.get("MixedInstancesPolicy") or {}
-    base = (policy.get("LaunchTemplate") or {}).get("LaunchTemplateSpecification") or {}
-    own = [override.get("LaunchTemplateSpecification") or {} for override in overrides_of(policy)]
+def moving_versions(configuration: Document) -> list[str]:
+    """The template versions in a configuration, asked for or saved, that are no numbers."""
     # AWS reads a specification without a version as $Default.
-    return [str(item.get("Version") or "$Default") for item in [base, *own] if item]
+    versions = [str(item.get("Version") or "$Default") for item in templates_of(configuration)]
+    return sorted(version for version in versions if not version.isdecimal())
 
 
-def check_strategy(strategy: str, configuration: Document) -> None:
+def templates_of(configuration: Document) -> list[Document]:
+    """Every template specification in a desired configuration, or in a group."""
+    policy = (configuration.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
+    own = [override.get("LaunchTemplateSpecification") for override in overrides_of(configuration)]
+    found = [configuration.get("LaunchTemplate"), policy.get("LaunchTemplateSpecification"), *own]
+    return [item for item in found if item]
+
+
+def overrides_of(configuration: Document) -> list[Document]:
+    """The overrides of the mixed instances policy in a configuration, or in a group."""
+    policy = configuration.get("MixedInstancesPolicy") or {}
+    return list((policy.get("LaunchTemplate") or {}).get("Overrides") or [])
+
+
+def check_strategy(strategy: str, request: Document) -> None:
     """A root volume is replaced by the AMI of a mixed instances policy's overrides."""
-    if strategy != "ReplaceRootVolume":
+    if strategy != ROOT_VOLUME:
         return
-    overrides = overrides_of(configuration.get("MixedInstancesPolicy") or {})
+    configuration = request.get("DesiredConfiguration") or {}
+    overrides = overrides_of(configuration)
     if not overrides or not all(override.get("ImageId") for override in overrides):
         raise InvalidInput(
             "strategy is ReplaceRootVolume without an AMI for each instance type. Give "
-            "desired_configuration.mixed_instances_policy with an ImageId in every override, or use Rolling."
+            "desired_configuration.mixed_instances_policy with an image_id in every override, or use Rolling."
+        )
+    moving = moving_versions(configuration)
+    if moving:
+        raise InvalidInput(
+            f"strategy is ReplaceRootVolume with template version {moving[0]}. Give the number of the version: AWS "
+            "replaces no root volumes from one that moves."
         )
 
 

@@ -5,141 +5,195 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.waiter import wait_until
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, WaitTimeout
-from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api, members, plan, request, states
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, NotFound, WaitTimeout
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api, plan, request, states
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.options import Document
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.progress import line_of
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.transform import plain, refresh_result
-
-Document = t.Mapping[str, t.Any]
-
-# Where each state is meant to end.
-GOOD: t.Mapping[str, str] = {"started": "Successful", "cancelled": "Cancelled", "rolled_back": "RollbackSuccessful"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """The options of the module."""
-
-    state: str
-    name: str
-    strategy: str
-    preferences: Document
-    desired_configuration: Document
-    on_active: str
-    wait_for_transitioning_instances: bool
-    wait: bool
-    wait_timeout: int
-    poll_seconds: int
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.wish import (
+    GOOD,
+    Course,
+    Wish,
+    checked_request,
+)
 
 
-def refresh_group(aws: Aws, wish: Wish, clock: Clock, check_mode: bool) -> dict[str, t.Any]:
-    """Bring the group's refresh to the wished state; the module's result, with ``warnings`` and ``diff``."""
+class Look(t.NamedTuple):
+    """What was seen of the refresh that is waited for."""
+
+    course: Course
+    refresh: Document | None
+    over: bool
+
+
+def refresh_group(
+    aws: Aws, wish: Wish, clock: Clock, check_mode: bool, context: Document | None = None
+) -> dict[str, t.Any]:
+    """Bring the group's refresh to the wished state; the module's result, with ``warnings`` and ``diff``.
+
+    With a ``context``, an empty one at first, the call ends as soon as there is something new to say; its result then
+    holds the context of the next call.
+    """
     client = aws.client("autoscaling")
-    asked = asked_request(client, wish)
-    group = api.describe_group(client, wish.name)
-    steps = make_plan(group, api.describe_refreshes(client, wish.name), wish, asked)
-    result = {
-        "changed": steps.changed,
+    asked = checked_request(client, wish)
+    if check_mode:
+        return preview(make_plan(client, wish, asked))
+    course = Course(**context) if context else begin(client, wish, asked, clock)
+    return follow(client, wish, asked, course, clock, stepping=context is not None)
+
+
+def preview(steps: plan.Plan) -> dict[str, t.Any]:
+    """The result of check mode: what would be done, and the refresh as it would be."""
+    return {"changed": steps.changed, **told(steps), "lines": [], "done": True, "context": {}, **shown(steps.refresh)}
+
+
+def told(steps: plan.Plan) -> dict[str, t.Any]:
+    """What a plan says of itself."""
+    return {
         "reason": steps.reason,
-        "warnings": request.warnings_of(asked),
+        "warnings": list(steps.warnings),
         "diff": {"before": plain(steps.before), "after": plain(steps.after)},
     }
-    if check_mode:
-        return result | shown(steps.refresh)
-    refresh_id = act(client, wish, steps, asked, clock)
-    refresh = follow(client, wish, refresh_id, steps, clock) if refresh_id else steps.refresh
-    return result | shown(refresh)
 
 
-def asked_request(client: t.Any, wish: Wish) -> dict[str, t.Any]:
-    """The checked input of StartInstanceRefresh, empty for the states that start nothing."""
-    if wish.state != "started":
-        return {}
-    asked = request.build_request(wish.name, wish.strategy, wish.preferences, wish.desired_configuration)
-    shape = client.meta.service_model.operation_model("StartInstanceRefresh").input_shape
-    members.check_members(shape, asked, botocore_version(client))
-    return asked
-
-
-def botocore_version(client: t.Any) -> str:
-    """The version of botocore behind a client, as it tells AWS."""
-    agent = str(client.meta.config.user_agent or "")
-    return next((part.split("/")[1] for part in agent.split() if part.startswith("Botocore/")), "as installed")
-
-
-def make_plan(group: Document, refreshes: t.Sequence[Document], wish: Wish, asked: Document) -> plan.Plan:
-    """The plan for the wished state."""
+def make_plan(client: t.Any, wish: Wish, asked: Document) -> plan.Plan:
+    """The plan for the wished state, from the group as it is now."""
+    group = api.describe_group(client, wish.name)
+    refreshes = api.describe_refreshes(client, wish.name)
     if wish.state == "cancelled":
         return plan.plan_cancelled(group, refreshes)
     if wish.state == "rolled_back":
         return plan.plan_rolled_back(group, refreshes)
-    return plan.plan_started(group, refreshes, asked, wish.on_active)
+    steps = plan.plan_started(group, refreshes, asked, wish.on_active)
+    return dataclasses.replace(steps, warnings=(*steps.warnings, *request.warnings_of(asked)))
 
 
-def act(client: t.Any, wish: Wish, steps: plan.Plan, asked: Document, clock: Clock) -> str:
-    """Make the plan's calls; the id of the refresh that they leave active, else of the one adopted, or empty."""
+def begin(client: t.Any, wish: Wish, asked: Document, clock: Clock) -> Course:
+    """Plan and make the first call of the plan.
+
+    Where the group has moved on between the two, the plan is made once more from what it is by then.
+    """
+    try:
+        return first_call(client, wish, asked, make_plan(client, wish, asked), clock)
+    except (NotFound, Conflict) as error:
+        if not error.details.get("code"):  # the plan itself says that it cannot be
+            raise
+    return first_call(client, wish, asked, make_plan(client, wish, asked), clock)
+
+
+def first_call(client: t.Any, wish: Wish, asked: Document, steps: plan.Plan, clock: Clock) -> Course:
+    """Make the first call of a plan."""
     refresh_id = str((steps.refresh or {}).get("InstanceRefreshId", ""))
-    for action in steps.actions:
-        if action == "cancel":
-            refresh_id = api.cancel_refresh(client, wish.name, wish.wait_for_transitioning_instances)
-        elif action == "rollback":
-            refresh_id = api.rollback_refresh(client, wish.name)
-        else:
-            if steps.before["status"] is not None:  # otherwise one begun since is another's: AWS refuses and says so
-                await_quiet(client, wish, clock)
-            refresh_id = api.start_refresh(client, asked)
-    return refresh_id
-
-
-def await_quiet(client: t.Any, wish: Wish, clock: Clock) -> None:
-    """Wait until no refresh is active: AWS refuses a second one while the first is being ended."""
-    waited = wait_until(
-        lambda: states.active_of(api.describe_refreshes(client, wish.name, limit=1)),
-        lambda active: active is None,
-        clock,
-        wish.wait_timeout,
-        wish.poll_seconds,
+    if steps.ending == "cancel":
+        refresh_id = api.cancel_refresh(client, wish.name, wish.wait_for_transitioning_instances)
+    elif steps.ending == "rollback":
+        refresh_id = api.rollback_refresh(client, wish.name)
+    clearing = steps.starts and steps.before["status"] is not None
+    if steps.starts and not clearing:
+        refresh_id = api.start_refresh(client, asked)
+    return Course(
+        **told(steps),
+        since=clock.now().isoformat(),
+        changed=bool(steps.ending) or (steps.starts and not clearing),
+        refresh_id=refresh_id,
+        clearing=clearing,
     )
-    if not waited.ok:
-        raise timed_out("The active refresh has not ended, no new one was started", waited.last, waited.elapsed, True)
 
 
-def follow(client: t.Any, wish: Wish, refresh_id: str, steps: plan.Plan, clock: Clock) -> Document:
-    """The refresh as it is now or, with ``wait``, once it has ended. Raises FleetError when it ended otherwise."""
+def follow(
+    client: t.Any, wish: Wish, asked: Document, course: Course, clock: Clock, stepping: bool
+) -> dict[str, t.Any]:
+    """Look until it is over or, when stepping, until there is something new to say."""
+    lines: list[str] = []
+    while True:
+        seen = look(client, wish, asked, course, clock)
+        course = say(wish, seen, lines)
+        if seen.over:
+            return finished(wish, seen, lines)
+        if stepping and lines:
+            return result_of(course, seen.refresh, lines, done=False)
+        left = wish.wait_timeout - elapsed(course, clock.now())
+        if left <= 0:
+            raise timed_out(wish, seen, lines)
+        if seen.refresh is not None:  # the next look is another one
+            clock.sleep(min(wish.poll_seconds, left))
 
-    def look() -> Document:
-        return api.describe_refreshes(client, wish.name, ids=[refresh_id])[0]
 
-    if not wish.wait:
-        return look()
-    waited = wait_until(look, lambda seen: not states.is_active(seen), clock, wish.wait_timeout, wish.poll_seconds)
-    if not waited.ok:
-        raise timed_out("The refresh has not ended", waited.last, waited.elapsed, steps.changed)
-    status = waited.last.get("Status")
+def say(wish: Wish, seen: Look, lines: list[str]) -> Course:
+    """Add the line of what was seen, if it is not the last one said; without a wait there is nothing to tell."""
+    line = line_of(seen.refresh) if seen.refresh and (wish.wait or not seen.over) else seen.course.said
+    if line == seen.course.said:
+        return seen.course
+    lines.append(line)
+    return dataclasses.replace(seen.course, said=line)
+
+
+def look(client: t.Any, wish: Wish, asked: Document, course: Course, clock: Clock) -> Look:
+    """See how the refresh is, or start the wanted one once the active one has ended."""
+    try:
+        if course.clearing:
+            active = states.active_of(api.describe_refreshes(client, wish.name, limit=1))
+            return Look(course if active else started(client, asked, course, clock), active, over=False)
+        refresh = api.describe_refresh(client, wish.name, course.refresh_id) if course.refresh_id else None
+    except FleetError as error:
+        error.details.setdefault("changed", course.changed)  # what was done before the failure was done
+        raise
+    return Look(course, refresh, over=not (wish.wait and refresh and states.is_active(refresh)))
+
+
+def started(client: t.Any, asked: Document, course: Course, clock: Clock) -> Course:
+    """Start the wanted refresh; the time to wait for it begins anew."""
+    refresh_id = api.start_refresh(client, asked)
+    return dataclasses.replace(
+        course, clearing=False, changed=True, refresh_id=refresh_id, since=clock.now().isoformat()
+    )
+
+
+def elapsed(course: Course, now: dt.datetime) -> float:
+    """Seconds waited."""
+    return (now - dt.datetime.fromisoformat(course.since)).total_seconds()
+
+
+def finished(wish: Wish, seen: Look, lines: list[str]) -> dict[str, t.Any]:
+    """The result once nothing is waited for. Raises FleetError when the refresh ended otherwise than wished."""
+    result = result_of(seen.course, seen.refresh, lines, done=True)
+    status = (seen.refresh or {}).get("Status")
     # Nothing was under way and nothing was to be done: whatever the last refresh came to is not this run's doing.
-    if status == GOOD[wish.state] or (wish.state == "cancelled" and not steps.changed):
-        return waited.last
+    idle = wish.state == "cancelled" and not seen.course.changed
+    if not wish.wait or seen.refresh is None or status == GOOD[wish.state] or idle:
+        return result
     raise FleetError(
-        f"The instance refresh of {wish.name} ended {status}: {waited.last.get('StatusReason', 'no reason given')}. "
+        f"The instance refresh of {wish.name} ended {status}: {seen.refresh.get('StatusReason', 'no reason given')}. "
         f"Expected {GOOD[wish.state]}; the scaling activities of the group say what happened to each instance.",
-        changed=steps.changed,
-        **shown(waited.last),
+        changed=seen.course.changed,
+        lines=lines,
+        **shown(seen.refresh),
     )
 
 
-def timed_out(what: str, refresh: Document | None, elapsed: float, changed: bool) -> WaitTimeout:
+def result_of(course: Course, refresh: Document | None, lines: list[str], done: bool) -> dict[str, t.Any]:
+    """The module's result."""
+    said = {"reason": course.reason, "warnings": course.warnings if done else [], "diff": course.diff}
+    context = {} if done else dataclasses.asdict(course)
+    return {"changed": course.changed, **said, "lines": lines, "done": done, "context": context, **shown(refresh)}
+
+
+def timed_out(wish: Wish, seen: Look, lines: list[str]) -> WaitTimeout:
     """The error of a wait that ran out, with the last state seen."""
-    last = refresh or {}
+    last = seen.refresh or {}
+    what = "The active refresh has not ended, no new one was started" if seen.course.clearing else "It has not ended"
     return WaitTimeout(
-        f"{what} after {elapsed:.0f} seconds: it is {last.get('Status')}, {last.get('PercentageComplete', 0)} % done. "
-        "It goes on by itself; raise wait_timeout, or look again with instance_refresh_info.",
-        changed=changed,
-        elapsed=elapsed,
-        **shown(refresh),
+        f"{what} within wait_timeout={wish.wait_timeout} seconds: instance refresh {last.get('InstanceRefreshId')} is "
+        f"{line_of(last)}. It goes on by itself; raise wait_timeout, or look again with instance_refresh_info.",
+        changed=seen.course.changed,
+        elapsed=float(wish.wait_timeout),
+        lines=lines,
+        **shown(seen.refresh),
     )
 
 

@@ -12,7 +12,8 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.run import Wish, refresh_group
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.run import refresh_group
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.wish import Wish
 from ansible_collections.diffusion.fleet.plugins.modules import instance_refresh, instance_refresh_info
 from local_aws.harness import Harness
 

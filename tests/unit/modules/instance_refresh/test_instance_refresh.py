@@ -41,7 +41,13 @@ def test_a_foreign_refresh_is_left_alone_and_named(account: Account, on_active: 
 def test_check_mode_says_what_then_happens(account: Account, check: bool) -> None:
     result = account.run(check=check, diff=True, desired_configuration=version(2))
     assert result["changed"] is True
-    assert result["diff"]["before"] == {"group": GROUP, "status": None, "desired_configuration": None}
+    assert result["diff"]["before"] == {
+        "group": GROUP,
+        "status": None,
+        "strategy": None,
+        "desired_configuration": None,
+        "preferences": None,
+    }
     assert result["diff"]["after"]["status"] == "Pending"
     assert result["diff"]["after"]["desired_configuration"] == {
         "LaunchTemplate": {"LaunchTemplateName": GROUP, "Version": "2"}

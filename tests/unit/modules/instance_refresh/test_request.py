@@ -12,18 +12,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
-from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.members import check_members, unknown_members
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.limits import check_model
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.options import PREFERENCES, START
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.request import (
-    PREFERENCES,
     build_request,
+    start_options,
     warnings_of,
 )
 
 MODEL = boto3.client("autoscaling", region_name="us-east-1").meta.service_model
 SHAPE = MODEL.operation_model("StartInstanceRefresh").input_shape
-SEVEN: dict[str, t.Any] = {"launch_template": {"name": "sd-inference-demo", "version": 7}}
-WITH_AMI = {"LaunchTemplate": {"Overrides": [{"InstanceType": "g4dn.xlarge", "ImageId": "ami-1"}]}}
+TEMPLATE = {"name": "sd-inference-demo", "version": "7"}
+SEVEN: dict[str, t.Any] = {"launch_template": TEMPLATE}
 
+
+def policy(*overrides: dict[str, t.Any], **distribution: t.Any) -> dict[str, t.Any]:
+    """A mixed instances policy, as the module takes it."""
+    return {
+        "mixed_instances_policy": {
+            "launch_template": TEMPLATE,
+            "overrides": list(overrides),
+            "instances_distribution": distribution or None,
+        }
+    }
+
+
+WITH_AMI = policy({"instance_type": "g4dn.xlarge", "image_id": "ami-12345678"})
 NUMBERS = st.none() | st.integers(-10, 260)
 OPTIONS = st.fixed_dictionaries(
     {
@@ -40,9 +54,7 @@ OPTIONS = st.fixed_dictionaries(
         "bake_time": st.none() | st.integers(-1, 172_801),
     }
 )
-DESIRED = st.sampled_from(
-    [{}, SEVEN, {"launch_template": {"id": "lt-1", "version": "$Latest"}}, {"mixed_instances_policy": WITH_AMI}]
-)
+DESIRED = st.sampled_from([{}, SEVEN, {"launch_template": {"id": "lt-1", "version": "$Latest"}}, WITH_AMI])
 
 
 def within_limits(preferences: dict[str, t.Any]) -> bool:
@@ -53,7 +65,7 @@ def within_limits(preferences: dict[str, t.Any]) -> bool:
         (
             low is None or 0 <= low <= 100,
             high is None or (100 <= high <= 200 and low is not None and high - low <= 100),
-            checkpoints is None or all(1 <= one <= 100 for one in checkpoints),
+            checkpoints is None or (checkpoints and all(1 <= one <= 100 for one in checkpoints)),
             all(one < other for one, other in zip(checkpoints or [], (checkpoints or [])[1:], strict=False)),
             0 <= preferences.get("BakeTime", 0) <= 172_800,
             0 <= preferences.get("CheckpointDelay", 0) <= 172_800,
@@ -64,10 +76,16 @@ def within_limits(preferences: dict[str, t.Any]) -> bool:
     )
 
 
+def build(strategy: str, preferences: dict[str, t.Any], desired: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The request, held against the model and against the API's text. Raises InvalidInput."""
+    check_model(SHAPE, START, start_options("group", strategy, preferences, desired), "1.2.3")
+    return build_request("group", strategy, preferences, desired)
+
+
 def build_or_refuse(options: dict[str, t.Any], desired: dict[str, t.Any]) -> dict[str, t.Any] | str:
     """The request, or the message of the refusal."""
     try:
-        return build_request("group", "Rolling", options, desired)
+        return build("Rolling", options, desired)
     except InvalidInput as error:
         return error.message
 
@@ -79,7 +97,6 @@ def test_a_request_fits_the_api_or_is_refused_by_name(options: dict[str, t.Any],
         assert request.startswith(("preferences.", "desired_configuration")), request
         return
     assert not ParamValidator().validate(request, SHAPE).has_errors()
-    assert list(unknown_members(SHAPE, request)) == []
     assert within_limits(request.get("Preferences", {}))
     if options["auto_rollback"]:
         assert "$" not in str(request["DesiredConfiguration"])
@@ -87,86 +104,152 @@ def test_a_request_fits_the_api_or_is_refused_by_name(options: dict[str, t.Any],
 
 @given(OPTIONS, DESIRED)
 def test_what_is_within_the_limits_is_not_refused(options: dict[str, t.Any], desired: dict[str, t.Any]) -> None:
-    given_values = {PREFERENCES[name]: value for name, value in options.items() if value is not None}
-    alarms = given_values.pop("AlarmSpecification", [])
+    given_values = {PREFERENCES[name].member: value for name, value in options.items() if value is not None}
+    alarms = given_values.pop("AlarmSpecification.Alarms", [])
     fine = within_limits({**given_values, "AlarmSpecification": {"Alarms": alarms}}) and len(set(alarms)) == len(alarms)
-    numbered = "$" not in str(desired) and "mixed_instances_policy" not in desired
-    if fine and (not options["auto_rollback"] or (desired and numbered)):
-        assert build_request("group", "Rolling", options, desired)["AutoScalingGroupName"] == "group"
-
-
-def test_every_preference_of_the_model_has_an_option() -> None:
-    assert set(PREFERENCES.values()) == set(SHAPE.members["Preferences"].members)
+    if fine and (not options["auto_rollback"] or (desired and "$" not in str(desired))):
+        assert build("Rolling", options, desired)["AutoScalingGroupName"] == "group"
 
 
 def test_what_is_left_out_is_left_to_aws() -> None:
-    assert build_request("group", "Rolling", dict.fromkeys(PREFERENCES), {}) == {
+    assert build("Rolling", dict.fromkeys(PREFERENCES), {}) == {
         "AutoScalingGroupName": "group",
         "Strategy": "Rolling",
     }
 
 
-REFUSED: list[tuple[str, str, dict[str, t.Any], dict[str, t.Any], str]] = [
-    ("both forms", "Rolling", {}, {**SEVEN, "mixed_instances_policy": WITH_AMI}, "Keep one"),
-    ("no template", "Rolling", {}, {"launch_template": {"version": "1"}}, "exactly one"),
-    ("id and name", "Rolling", {}, {"launch_template": {"id": "a", "name": "b", "version": "1"}}, "exactly one"),
-    ("version zero", "Rolling", {}, {"launch_template": {"id": "a", "version": "0"}}, "number of a version"),
-    ("version by name", "Rolling", {}, {"launch_template": {"id": "a", "version": "1.1.0"}}, "number of a version"),
-    ("rollback alone", "Rolling", {"auto_rollback": True}, {}, "without desired_configuration"),
-    (
-        "rollback from a moving version",
-        "Rolling",
-        {"auto_rollback": True},
-        {"launch_template": {"id": "a", "version": "$Default"}},
-        "$Default",
-    ),
-    (
-        "rollback of a policy without a version",
-        "Rolling",
-        {"auto_rollback": True},
-        {"mixed_instances_policy": {"LaunchTemplate": {"LaunchTemplateSpecification": {"LaunchTemplateName": "a"}}}},
-        "$Default",
-    ),
-    ("root volume without an AMI", "ReplaceRootVolume", {}, SEVEN, "ImageId in every override"),
-    (
-        "types by attributes",
+AUTO = {"auto_rollback": True}
+NEEDS = {"vcpu_count": {"min": 4}, "memory_mib": {"min": 16384}}
+REFUSED: dict[str, tuple[str, dict[str, t.Any], dict[str, t.Any], str]] = {
+    "both forms": ("Rolling", {}, {**SEVEN, **WITH_AMI}, "Keep one"),
+    "no template": ("Rolling", {}, {"launch_template": {"version": "1"}}, "exactly one"),
+    "id and name": ("Rolling", {}, {"launch_template": {"id": "a", "name": "abc", "version": "1"}}, "exactly one"),
+    "version zero": ("Rolling", {}, {"launch_template": {"id": "a", "version": "0"}}, "number of a version"),
+    "version by name": ("Rolling", {}, {"launch_template": {"id": "a", "version": "1.1.0"}}, "number of a version"),
+    "a short name": ("Rolling", {}, {"launch_template": {"name": "ab", "version": "1"}}, "from 3 to 128"),
+    "a name with a space": ("Rolling", {}, {"launch_template": {"name": "a b c", "version": "1"}}, "of the form"),
+    "rollback alone": ("Rolling", AUTO, {}, "without desired_configuration"),
+    "rollback from $Default": ("Rolling", AUTO, {"launch_template": {"id": "a", "version": "$Default"}}, "$Default"),
+    "a long alarm": ("Rolling", {"alarms": ["a" * 256]}, {}, "preferences.alarms[0]"),
+    "no checkpoint": ("Rolling", {"checkpoint_percentages": []}, {}, "checkpoint_percentages is []"),
+    "policy without template": (
         "Rolling",
         {},
-        {"mixed_instances_policy": {"LaunchTemplate": {"Overrides": [{"InstanceRequirements": {}}]}}},
-        "InstanceRequirements",
+        {"mixed_instances_policy": {"overrides": []}},
+        "without launch_template",
     ),
-]
+    "template of an override": (
+        "Rolling",
+        {},
+        policy({"instance_type": "g5.xlarge", "launch_template": {"id": "a", "name": "abc", "version": "1"}}),
+        "overrides[0].launch_template has id",
+    ),
+    "type and requirements": (
+        "Rolling",
+        {},
+        policy({"instance_type": "a", "instance_requirements": NEEDS}),
+        "has both",
+    ),
+    "requirements without memory": (
+        "Rolling",
+        {},
+        policy({"instance_requirements": {"vcpu_count": {"min": 4}}}),
+        "without memory_mib",
+    ),
+    "five requirements": ("Rolling", {}, policy(*[{"instance_requirements": NEEDS}] * 5), "4 at most"),
+    "twenty templates": ("Rolling", {}, policy(*[{"launch_template": TEMPLATE}] * 20), "19 at most"),
+    "two bounds of the price": (
+        "Rolling",
+        {},
+        policy(
+            {
+                "instance_requirements": {
+                    **NEEDS,
+                    "spot_max_price_percentage_over_lowest_price": 1,
+                    "max_spot_price_as_percentage_of_optimal_on_demand_price": 1,
+                }
+            }
+        ),
+        "has both",
+    ),
+    "some weights": (
+        "Rolling",
+        {},
+        policy({"instance_type": "a", "weighted_capacity": "1"}, {"instance_type": "b"}),
+        "all or to none",
+    ),
+    "a heavy weight": ("Rolling", {}, policy({"instance_type": "a", "weighted_capacity": "1000"}), "from 1 to 999"),
+    "no AMI id": ("Rolling", {}, policy({"instance_type": "a", "image_id": "resolve:ssm:/a"}), "image_id is"),
+    "on-demand strategy": ("Rolling", {}, policy(on_demand_allocation_strategy="diversified"), "prioritized"),
+    "spot strategy": ("Rolling", {}, policy(spot_allocation_strategy="diversified"), "price-capacity-optimized"),
+    "pools of another strategy": (
+        "Rolling",
+        {},
+        policy(spot_instance_pools=2, spot_allocation_strategy="capacity-optimized"),
+        "spot_instance_pools",
+    ),
+    "pools": ("Rolling", {}, policy(spot_instance_pools=21), "from 1 to 20"),
+    "share": ("Rolling", {}, policy(on_demand_percentage_above_base_capacity=101), "from 0 to 100"),
+    "base": ("Rolling", {}, policy(on_demand_base_capacity=-1), "on_demand_base_capacity is -1"),
+    "price": ("Rolling", {}, policy(spot_max_price="0.0001"), "0.001 or more"),
+    "price in words": ("Rolling", {}, policy(spot_max_price="cheap"), "0.001 or more"),
+    "root volume without a policy": ("ReplaceRootVolume", {}, SEVEN, "image_id in every override"),
+    "root volume without an AMI": (
+        "ReplaceRootVolume",
+        {},
+        policy({"instance_type": "a", "image_id": "ami-1"}, {"instance_type": "b"}),
+        "image_id in every override",
+    ),
+    "root volume of $Latest": (
+        "ReplaceRootVolume",
+        {},
+        {
+            "mixed_instances_policy": {
+                **WITH_AMI["mixed_instances_policy"],
+                "launch_template": {"id": "a", "version": "$Latest"},
+            }
+        },
+        "$Latest",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("strategy", "preferences", "desired", "says"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
-)
-def test_refused(strategy: str, preferences: dict[str, t.Any], desired: dict[str, t.Any], says: str) -> None:
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
+def test_refused(case: tuple[str, dict[str, t.Any], dict[str, t.Any], str]) -> None:
+    strategy, preferences, desired, says = case
     with pytest.raises(InvalidInput) as caught:
-        build_request("group", strategy, preferences, desired)
+        build(strategy, preferences, desired)
     assert says in caught.value.message
 
 
-def test_root_volumes_are_replaced_by_the_ami_of_each_type() -> None:
-    request = build_request("group", "ReplaceRootVolume", {}, {"mixed_instances_policy": WITH_AMI})
-    assert request["DesiredConfiguration"] == {"MixedInstancesPolicy": WITH_AMI}
-    assert request["Strategy"] == "ReplaceRootVolume"
-
-
-def test_what_the_installed_botocore_lacks_is_named() -> None:
-    request = {
-        "Strategy": "Sideways",
-        "Preferences": {"SoakTime": 1},
-        "DesiredConfiguration": {"MixedInstancesPolicy": {"LaunchTemplate": {"Overrides": [{"InstanceKind": "g4dn"}]}}},
+def test_a_policy_goes_out_whole() -> None:
+    desired = policy(
+        {"instance_type": "g4dn.xlarge", "weighted_capacity": "1", "image_id": "ami-12345678"},
+        {"instance_type": "g5.xlarge", "weighted_capacity": "2", "launch_template": {"id": "lt-2", "version": "3"}},
+        spot_max_price="",
+        spot_instance_pools=3,
+        distribution_segments=[{"target_capacity_types": ["capacity-block", "on-demand"]}],
+    )
+    request = build("Rolling", {}, desired)
+    assert not ParamValidator().validate(request, SHAPE).has_errors()
+    assert request["DesiredConfiguration"]["MixedInstancesPolicy"] == {
+        "LaunchTemplate": {
+            "LaunchTemplateSpecification": {"LaunchTemplateName": "sd-inference-demo", "Version": "7"},
+            "Overrides": [
+                {"InstanceType": "g4dn.xlarge", "WeightedCapacity": "1", "ImageId": "ami-12345678"},
+                {
+                    "InstanceType": "g5.xlarge",
+                    "WeightedCapacity": "2",
+                    "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-2", "Version": "3"},
+                },
+            ],
+        },
+        "InstancesDistribution": {
+            "SpotMaxPrice": "",
+            "SpotInstancePools": 3,
+            "DistributionSegments": [{"TargetCapacityTypes": ["capacity-block", "on-demand"]}],
+        },
     }
-    with pytest.raises(InvalidInput) as caught:
-        check_members(SHAPE, request, "1.2.3")
-    assert caught.value.details["unknown"] == [
-        "Strategy=Sideways",
-        "Preferences.SoakTime",
-        "DesiredConfiguration.MixedInstancesPolicy.LaunchTemplate.Overrides[0].InstanceKind",
-    ]
-    assert "botocore 1.2.3" in caught.value.message
 
 
 @pytest.mark.parametrize(("percentages", "warned"), [([20, 100], 0), ([20, 40], 1)])

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e demo lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e demo bad-candidates lint build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -64,6 +64,9 @@ e2e: env ## Whole releases on local_aws with real worker processes (slow)
 
 demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
 	@$(BIN)/python scripts/demo.py
+
+bad-candidates: env ## Five bad versions under traffic, each of which must come back by itself (a table; about 5 minutes)
+	@scripts/timed bad-candidates $(BIN)/python -m campaign.bad_candidates
 
 lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
 	@scripts/lint.sh

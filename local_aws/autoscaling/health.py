@@ -20,6 +20,8 @@ def hear(world: World, event: HostEvent) -> None:
     if found is None:
         return
     group, member = found
+    if event.kind == "launch_failed":
+        lifecycle.without_worker(member)
     if event.kind == "launch_failed" and member.pending:
         lifecycle.abandon_launch(world, group, member, event.reason)
     elif not member.terminating:

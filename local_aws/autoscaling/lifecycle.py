@@ -46,7 +46,10 @@ def _hold(world: World, group: Group, member: Member, transition: str, state: st
     if not hooks:
         return False
     now = world.now()
-    member.waits = [Wait(hook, str(uuid.uuid4()), now, now + dt.timedelta(seconds=hook.heartbeat)) for hook in hooks]
+    answer = "CONTINUE" if member.worker_gone and transition == TERMINATING else None
+    member.waits = [
+        Wait(hook, str(uuid.uuid4()), now, now + dt.timedelta(seconds=hook.heartbeat), answer) for hook in hooks
+    ]
     launch.set_state(world, group, member, state)
     return True
 
@@ -73,6 +76,14 @@ def _after_hooks(world: World, group: Group, member: Member) -> None:
     else:
         launch.set_state(world, group, member, "Pending:Proceed")
         put_in_service(world, group, member)
+
+
+def without_worker(member: Member) -> None:
+    """Its host has given the worker up, which finishes nothing: the host lets the termination go on, now or later."""
+    member.worker_gone = True
+    if member.terminating:
+        for wait in member.waits:
+            wait.result = wait.result or "CONTINUE"
 
 
 def put_in_service(world: World, group: Group, member: Member) -> None:

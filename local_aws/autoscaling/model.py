@@ -94,6 +94,8 @@ class Member:
     spot: bool = False
     image_version: str | None = None
     release_id: str | None = None
+    worker_gone: bool = False
+    """Its host has given the worker up, and answers the lifecycle hooks in its place."""
 
     @property
     def pending(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import typing as t
 
@@ -85,6 +86,27 @@ class Account:
         """One of the deployment's parameters."""
         reply = self.client("ssm").get_parameter(Name=f"/sd-inference/{self._id}/{name}")
         return str(reply["Parameter"]["Value"])
+
+    def changed_at(self, name: str, value: str, since: dt.datetime) -> dt.datetime:
+        """When one of the deployment's parameters first became this value since then. Raises LookupError."""
+        pages = self.client("ssm").get_paginator("get_parameter_history")
+        rows = [row for page in pages.paginate(Name=f"/sd-inference/{self._id}/{name}") for row in page["Parameters"]]
+        for row in rows:
+            if row["Value"] == value and row["LastModifiedDate"] >= since:
+                return t.cast(dt.datetime, row["LastModifiedDate"])
+        raise LookupError(f"{name} was never {value} since {since}")
+
+    def versions_in_service(self) -> list[str]:
+        """The image version of every instance in service."""
+        groups = self.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[self.group])
+        rows = groups["AutoScalingGroups"][0]["Instances"]
+        serving = [row["InstanceId"] for row in rows if row["LifecycleState"] == "InService"]
+        pages = (
+            self.client("ec2")
+            .get_paginator("describe_tags")
+            .paginate(Filters=[{"Name": "key", "Values": ["ImageVersion"]}, {"Name": "resource-id", "Values": serving}])
+        )
+        return sorted(tag["Value"] for page in pages for tag in page["Tags"])
 
     def ledger(self) -> dict[str, t.Any]:
         """The deployment's record."""

@@ -38,14 +38,16 @@ def free_port() -> int:
 class LocalAws:
     """The server, from ``with`` to its end; it is stopped on every path."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, state: Path = STATE, preload: str = "diffusers") -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         self._port = port
+        self._state = state
+        self._preload = preload
 
     def __enter__(self) -> LocalAws:
         self._command("stop", check=False)  # of an earlier demo that was killed
-        shutil.rmtree(STATE, ignore_errors=True)
-        self._command("start", "--port", str(self._port), "--preload", "diffusers", check=True)
+        shutil.rmtree(self._state, ignore_errors=True)
+        self._command("start", "--port", str(self._port), "--preload", self._preload, check=True)
         return self
 
     def __exit__(
@@ -54,10 +56,10 @@ class LocalAws:
         self._command("stop", check=False)
 
     def _command(self, verb: str, *options: str, check: bool) -> None:
-        command = [sys.executable, "-m", "local_aws", verb, "--state-dir", str(STATE), *options]
+        command = [sys.executable, "-m", "local_aws", verb, "--state-dir", str(self._state), *options]
         done = subprocess.run(command, cwd=ROOT, check=False)
         if check and done.returncode:
-            raise DemoFailed(f"local_aws did not {verb}: see {STATE}/log")
+            raise DemoFailed(f"local_aws did not {verb}: see {self._state}/log")
 
     def timeline(self) -> list[dict[str, t.Any]]:
         """What happened to the instances so far."""
@@ -87,7 +89,7 @@ class Playbooks:
     def run(self, name: str, *, fails: bool = False, **variables: t.Any) -> PlaybookRun:
         """Run one. Raises DemoFailed when it ends otherwise than expected."""
         command = [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{name}.yml"]
-        command += [part for pair in variables.items() for part in ("-e", f"{pair[0]}={shlex.quote(str(pair[1]))}")]
+        command += [part for pair in variables.items() for part in ("-e", _extra_variable(*pair))]
         print("$ ansible-playbook " + shlex.join(command[1:]), flush=True)
         run = PlaybookRun(name, *self._live(command))
         if (run.status != 0) != fails:
@@ -119,6 +121,11 @@ class Playbooks:
             lines.append(line)
             print("  " + line, end="", flush=True)
         return process.wait(), "".join(lines)
+
+
+def _extra_variable(name: str, value: t.Any) -> str:
+    """As ansible-playbook takes it: a plain text as it is, anything with a structure as JSON."""
+    return json.dumps({name: value}) if isinstance(value, dict | list) else f"{name}={shlex.quote(str(value))}"
 
 
 def end_group(process: subprocess.Popen[str]) -> None:

@@ -133,6 +133,31 @@ def test_termination_hook_holds_and_continues(fleet: Fleet) -> None:
     assert fleet.ids(None) == []
 
 
+def test_a_host_without_its_worker_answers_the_termination_hook(fleet: Fleet) -> None:
+    """A launch that the host gave up does not wait for a worker that is dead."""
+    fleet.create(0, hooks=True)
+    fleet.runner.failing.add("")
+    fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    fleet.advance(5)
+    one = fleet.ids(None)
+    fleet.advance(40)
+    assert len(one) == 1 and one[0] not in fleet.ids(None)
+
+
+def test_a_host_that_loses_its_worker_while_it_terminates_answers_the_hook(fleet: Fleet) -> None:
+    """The worker was to drain, and was given up instead."""
+    fleet.runner.boot_seconds, fleet.runner.drain_seconds = 30, 10**6
+    fleet.create(0, hooks=True)
+    fleet.runner.failing.add("")
+    fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    fleet.advance(5)
+    fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=0)
+    fleet.advance(10)
+    assert len(fleet.ids("Terminating:Wait")) == 1
+    fleet.advance(30)
+    assert fleet.ids(None) == []
+
+
 def test_hook_heartbeat_range(fleet: Fleet) -> None:
     """30 to 7200 seconds."""
     fleet.create(0)

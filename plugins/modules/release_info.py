@@ -22,6 +22,13 @@ options:
     description: How many releases of the past to show.
     type: int
     default: 5
+  show:
+    description:
+      - What is displayed beside the result.
+      - V(text) shows RV(lines), V(json) everything else as one JSON document on a line of its own that begins with C({).
+    type: str
+    choices: [none, text, json]
+    default: none
 attributes:
   check_mode:
     support: full
@@ -45,14 +52,29 @@ EXAMPLES = r"""
     deployment_id: demo
     history: 10
   register: fleet
+
+- name: The same on the screen
+  diffusion.fleet.release_info:
+    deployment_id: demo
+    show: text
 """
 
 RETURN = r"""
+schema:
+  description: Version of this document.
+  returned: success
+  type: int
+  sample: 1
 deployment_id:
   description: The deployment.
   returned: success
   type: str
   sample: demo
+time:
+  description: When it was read.
+  returned: success
+  type: str
+  sample: "2026-11-23T13:18:40+00:00"
 status:
   description: State of the deployment, V(stable), V(in-progress) or V(rolling-back).
   returned: success
@@ -93,24 +115,47 @@ lock:
   description: Who holds the lock; null when nobody does.
   returned: success
   type: dict
-  sample: {"owner": "ada", "host": "ci-7", "epoch": 4}
-instances:
-  description: Instances of the group by release.
+  sample: {"owner": "ada", "host": "ci-7", "epoch": 4, "age_seconds": 3}
+open:
+  description: The release under way; null when nothing is open.
+  returned: success
+  type: dict
+  sample: {"sequence": 3, "kind": "deploy", "seconds": 512, "paused": false, "started_by": "ada@ci-7"}
+steps:
+  description:
+    - Steps of the open release with planned and actual instances of the candidate, and the verdict where there is one.
+    - C(state) is V(skipped), V(passed), V(judging), V(paused), V(next), V(to come) or V(given up).
   returned: success
   type: list
   elements: dict
-  sample: [{"version": "1.0.0", "template_version": "2", "in_service": 5, "total": 5}]
+  sample: [{"number": 1, "percentage": 20, "planned": 1, "actual": 1, "state": "judging", "verdict": null}]
+group:
+  description: Size of the group.
+  returned: success
+  type: dict
+  sample: {"desired": 5, "in_service": 5, "maximum": 10}
+instances:
+  description: Instances of the group by template version, with their share of the instances in service.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"version": "1.0.0", "role": "stable", "template_version": "2", "in_service": 5, "total": 5, "percentage": 100}]
+next:
+  description: What to run now, in a sentence.
+  returned: success
+  type: str
+  sample: "nothing: no release is open"
 refresh:
   description: The newest instance refresh; null where there was none.
   returned: success
   type: dict
   sample: {"refresh_id": "08b91cf7-8fa6-48af-b6a6-d227f40f1b9b", "status": "Successful", "percentage": 100}
 history:
-  description: The last releases, newest first, with plan, verdicts and outcome.
+  description: The last releases, newest first, with plan, verdicts, outcome and duration in seconds.
   returned: success
   type: list
   elements: dict
-  sample: [{"sequence": 3, "version": "1.1.0", "outcome": "succeeded"}]
+  sample: [{"sequence": 3, "version": "1.1.0", "outcome": "succeeded", "seconds": 5790}]
 lines:
   description: The same for people.
   returned: success
@@ -121,6 +166,7 @@ lines:
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import SystemClock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.status import read_status
 
@@ -131,11 +177,13 @@ def main() -> None:
         argument_spec={
             "deployment_id": {"type": "str", "required": True},
             "history": {"type": "int", "default": 5},
+            "show": {"type": "str", "choices": ["none", "text", "json"], "default": "none"},
         },
         supports_check_mode=True,
     )
     try:
-        result = read_status(module, module.params["deployment_id"], module.params["history"])
+        now = SystemClock().now()
+        result = read_status(module, module.params["deployment_id"], module.params["history"], now)
     except FleetError as error:
         module.fail_json(msg=error.message, **error.details)
     module.exit_json(changed=False, **result)

@@ -81,8 +81,8 @@ class Site:
 
     def status(self) -> dict[str, t.Any]:
         """What status.yml says to machines."""
-        text = self.play("status", status_format="json").messages()
-        return dict(json.loads(text.strip().splitlines()[-1]))
+        text = self.play("status", status_format="json").text
+        return dict(json.loads(next(line for line in text.splitlines() if line.startswith('{"'))))
 
     def parameter(self, name: str) -> str:
         """A plain parameter."""

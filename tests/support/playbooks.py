@@ -73,7 +73,7 @@ def run_playbook(playbook: pathlib.Path, endpoint: str, *arguments: str) -> Run:
     command = [str(ANSIBLE_PLAYBOOK), "-i", str(ROOT / "inventory" / "local"), str(playbook), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     text = done.stdout + done.stderr
-    begin = done.stdout.find("{")
+    begin = done.stdout.find("{\n")  # what was displayed before it may hold JSON too, on one line
     document = json.loads(done.stdout[begin:]) if begin >= 0 else {"plays": []}
     tasks = [task for play in document["plays"] for task in play["tasks"]]
     results = [(str(task["task"]["name"]), dict(host)) for task in tasks for host in task["hosts"].values()]

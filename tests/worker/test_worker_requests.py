@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import json
@@ -166,6 +167,29 @@ def test_metrics_reach_prometheus_and_cloudwatch(deployment: Deployment, start: 
         return bool(metrics)
 
     until(seen)
+
+
+def test_an_open_release_is_a_metric_of_the_deployment(deployment: Deployment, start: StartWorker) -> None:
+    deployment.set_status("in-progress")
+    start({"SD_METRICS_SECONDS": "0.2", "SD_STATUS_SECONDS": "0"}).until_ready()
+    until(lambda: open_release(deployment) == (1.0, 1.0))
+    deployment.set_status("stable")
+    until(lambda: open_release(deployment) == (0.0, 1.0))
+
+
+def open_release(deployment: Deployment) -> tuple[float, float] | None:
+    """The least and the most of what was published."""
+    now = dt.datetime.now(dt.UTC)
+    points = deployment.cloudwatch.get_metric_statistics(
+        Namespace="SDInference",
+        MetricName="ReleaseOpen",
+        Dimensions=[{"Name": "DeploymentId", "Value": deployment.name}],
+        StartTime=now - dt.timedelta(hours=1),
+        EndTime=now + dt.timedelta(hours=1),
+        Period=3600,
+        Statistics=["Minimum", "Maximum"],
+    )["Datapoints"]
+    return (min(row["Minimum"] for row in points), max(row["Maximum"] for row in points)) if points else None
 
 
 def test_pictures_of_an_attempt_that_was_lost_before_its_result_stay(

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
-"""What ``release_info`` answers: values for machines, lines for people."""
+"""What ``release_info`` answers to machines: everything that is known of a deployment, read once."""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, store
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Lock, Refresh
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, plan_from_dict
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.status_text import status_lines
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Lock, Refresh, Timing
 
-NOBODY = "none"
+Record = t.Mapping[str, t.Any]
+SCHEMA = 1
 
 
-def read_status(aws: Aws, deployment_id: str, past: int) -> dict[str, t.Any]:
+def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> dict[str, t.Any]:
     """The state of the deployment.
 
     Raises: NotFound when it is not provisioned.
@@ -28,19 +32,27 @@ def read_status(aws: Aws, deployment_id: str, past: int) -> dict[str, t.Any]:
     parameters = store.read_parameters(aws.client("ssm"), names)
     if not parameters.provisioned:
         raise NotFound(f"Parameter {names.host} is missing: run provision.yml -e deployment_id={deployment_id}.")
-    records = history.newest(aws.client("s3"), names.bucket(group.account_id), past) if past > 0 else []
-    ledger = parameters.ledger
+    ledger, s3, bucket = parameters.ledger, aws.client("s3"), names.bucket(group.account_id)
+    records = history.newest(s3, bucket, past) if past > 0 else []
+    record = (history.read(s3, bucket, ledger.sequence) or {}) if ledger.is_open else {}
+    lock = _lock(parameters.lock, now)
     status = {
+        "schema": SCHEMA,
         "deployment_id": deployment_id,
+        "time": now.isoformat(),
         "status": ledger.status.value,
         **{role: _release(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
         "rejected": [dataclasses.asdict(item) for item in ledger.rejected],
         "ledger": dataclasses.asdict(ledger) | {"status": ledger.status.value},
         "parameters": dict(parameters.projections),
-        "lock": _lock(parameters.lock),
+        "lock": lock,
+        "open": opened(ledger, record, now),
+        "steps": steps(ledger, group, record),
+        "group": {"desired": group.desired, "in_service": group.in_service, "maximum": group.maximum},
         "instances": share(ledger, group),
         "refresh": _refresh(fleet.read_newest_refresh(autoscaling, names.group)),
-        "history": records,
+        "next": next_step(ledger, lock, group),
+        "history": [_timed(row) for row in records],
     }
     return status | {"lines": status_lines(status)}
 
@@ -49,74 +61,122 @@ def _release(release: Release | None) -> dict[str, t.Any] | None:
     return dataclasses.asdict(release) if release else None
 
 
-def _lock(lock: Lock | None) -> dict[str, t.Any] | None:
+def _lock(lock: Lock | None, now: dt.datetime) -> dict[str, t.Any] | None:
     if lock is None:
         return None
-    return {"owner": lock.owner, "host": lock.host, "epoch": lock.epoch, "renewed_at": lock.modified.isoformat()}
+    age = max((now - lock.modified).total_seconds(), 0.0)
+    renewed = {"renewed_at": lock.modified.isoformat(), "age_seconds": round(age)}
+    return {"owner": lock.owner, "host": lock.host, "epoch": lock.epoch, **renewed}
 
 
 def _refresh(refresh: Refresh | None) -> dict[str, t.Any] | None:
     return dataclasses.asdict(refresh) | {"started_at": refresh.started_at.isoformat()} if refresh else None
 
 
+def _timed(record: Record) -> dict[str, t.Any]:
+    """A record of the history with its duration; null while it is open."""
+    return {**record, "seconds": seconds_between(record.get("started_at"), record.get("finished_at"))}
+
+
+def seconds_between(begin: t.Any, end: t.Any) -> int | None:
+    """Whole seconds between two ISO times; None where one is missing or was edited."""
+    try:
+        return round((dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(begin)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def opened(ledger: Ledger, record: Record, now: dt.datetime) -> dict[str, t.Any] | None:
+    """The release under way; null when nothing is open."""
+    if not ledger.is_open:
+        return None
+    return {
+        "sequence": ledger.sequence,
+        "kind": record.get("kind") or "release",
+        "started_at": ledger.started_at,
+        "started_by": ledger.started_by,
+        "seconds": seconds_between(ledger.started_at, now.isoformat()),
+        "paused": is_paused(ledger),
+        "reason": ledger.reason,
+    }
+
+
+def is_paused(ledger: Ledger) -> bool:
+    """Whether the open release waits for somebody to promote it."""
+    return ledger.is_open and bool(getattr(ledger, "paused", None))
+
+
+def steps(ledger: Ledger, group: Group, record: Record) -> list[dict[str, t.Any]]:
+    """The steps of the open release: what was planned, what is there, and what the jobs said."""
+    if ledger.candidate is None or not record.get("plan"):
+        return []
+    plan = plan_from_dict(record["plan"])
+    verdicts = {row["step"]: row for row in record.get("verdicts", ())}
+    serving = group.serving(ledger.candidate.template_version)
+    rows, number = [], 0
+    for step in plan.steps:
+        number += not step.skipped
+        verdict = None if step.skipped else verdicts.get(number)
+        state = "skipped" if step.skipped else _state(ledger, plan, number)
+        actual = (verdict or {}).get("actual", serving if state in ("judging", "paused", "next") else None)
+        place = {"number": None if step.skipped else number, "percentage": step.percentage, "state": state}
+        rows.append({**place, "planned": step.instances, "actual": actual, "verdict": verdict})
+    return rows
+
+
+def _state(ledger: Ledger, plan: Plan, number: int) -> str:
+    if ledger.status is Status.ROLLING_BACK:
+        return "passed" if number <= ledger.step else "given up"
+    if number <= ledger.step:
+        return "passed"
+    if number > ledger.step + 1:
+        return "to come"
+    if is_paused(ledger):
+        return "paused"
+    return "judging" if ledger.step_reached_at else "next"
+
+
 def share(ledger: Ledger, group: Group) -> list[dict[str, t.Any]]:
-    """Instances by the template version they were launched from."""
+    """Instances by the template version they were launched from, with their share of those in service."""
     known = {
-        release.template_version: release.version
-        for release in (ledger.previous, ledger.candidate, ledger.stable)
+        release.template_version: (release.version, role)
+        for role, release in (
+            ("previous", ledger.previous),
+            ("candidate", ledger.candidate),
+            ("stable", ledger.stable),
+        )
         if release is not None
     }
-    versions = sorted({member.template_version for member in group.members}, key=str)
-    return [
-        {
-            "version": known.get(template),
-            "template_version": template,
-            "in_service": group.serving(template),
-            "total": sum(member.template_version == template for member in group.members),
-        }
-        for template in versions
-    ]
+    templates = sorted({member.template_version for member in group.members}, key=str)
+    return [_row(group, template, *known.get(template, (None, None))) for template in templates]
 
 
-def status_lines(status: t.Mapping[str, t.Any]) -> list[str]:
-    """The state, for people."""
-    releases = [f"  {role:9} {_label(status[role])}" for role in ("stable", "previous", "candidate")]
-    rejected = [f"  rejected  {item['version']}: {item['reason']}" for item in status["rejected"]]
-    instances = [_instances_line(row) for row in status["instances"]]
-    past = [line for record in status["history"] for line in _record_lines(record)]
-    head = f"{status['deployment_id']}: {status['status']}"
-    return [head, *releases, *rejected, *_under_way(status), *instances, *past]
+def _row(group: Group, template: str | None, version: str | None, role: str | None) -> dict[str, t.Any]:
+    serving = group.serving(template)
+    return {
+        "version": version,
+        "role": role,
+        "template_version": template,
+        "in_service": serving,
+        "total": sum(member.template_version == template for member in group.members),
+        "percentage": round(100 * serving / group.in_service) if group.in_service else 0,
+    }
 
 
-def _label(release: t.Mapping[str, t.Any] | None) -> str:
-    if not release:
-        return NOBODY
-    since = f", since {release['since']}" if release.get("since") else ""
-    return f"{release['version']} (release {release['release_id']}, template {release['template_version']}{since})"
-
-
-def _under_way(status: t.Mapping[str, t.Any]) -> list[str]:
-    lock, refresh = status["lock"], status["refresh"]
-    lines = [f"  lock      {lock['owner']}@{lock['host']}, renewed {lock['renewed_at']}"] if lock else []
-    if refresh:
-        lines.append(f"  refresh   {refresh['status']} {refresh['percentage']} % {refresh['reason']}".rstrip())
-    return lines
-
-
-def _instances_line(row: t.Mapping[str, t.Any]) -> str:
-    version = row["version"] or "another template"
-    return (
-        f"  instances {row['in_service']} of {row['total']} in service: {version} (template {row['template_version']})"
-    )
-
-
-def _record_lines(record: t.Mapping[str, t.Any]) -> list[str]:
-    head = (
-        f"  #{record['sequence']} {record.get('kind')} {record.get('version')}: {record.get('outcome')}, "
-        f"{record.get('started_at')} by {record.get('started_by')}"
-    )
-    verdicts = [
-        f"      step {row['step']} ({row['percentage']} %): {row['verdict']}: {row['sentence']}"
-        for row in record.get("verdicts", ())
-    ]
-    return [head, *verdicts, *([f"      {record['reason']}"] if record.get("reason") else [])]
+def next_step(ledger: Ledger, lock: Record | None, group: Group) -> str:
+    """What somebody who reads this should run now."""
+    if lock is not None and lock["age_seconds"] <= Timing().lock_expiry:
+        return f"nothing: {lock['owner']}@{lock['host']} is at work; rollback.yml after that run ends, or stop it first"
+    if ledger.status is Status.ROLLING_BACK:
+        return "rollback.yml: going back has begun and nobody works on it"
+    if is_paused(ledger):
+        return "promote.yml to go on, or rollback.yml to give the release up"
+    if ledger.is_open:
+        version = ledger.candidate.version if ledger.candidate else ""
+        return f"deploy.yml -e version={version} to take the release up, or rollback.yml to give it up"
+    if ledger.stable is None:
+        return "build.yml, then deploy.yml: nothing was released yet"
+    strangers = group.strangers(ledger.stable.template_version)
+    if strangers:
+        return f"deploy.yml: {strangers} instances do not run {ledger.stable.version}"
+    return "nothing: no release is open"

@@ -128,7 +128,8 @@ def look_at_the_scaling(endpoint: str) -> None:
     actions = {alarm["AlarmName"].removeprefix(f"{NAME}-"): alarm["AlarmActions"] for alarm in alarms}
     for policy in policies:
         assert actions[policy["PolicyName"]] == [policy["PolicyARN"]]
-    assert {"dead-letters", "oldest-message"} <= actions.keys()
+    topic = ["arn:aws:sns:us-east-1:123456789012:sd-releases-demo"]
+    assert all(actions[name] == topic for name in ("dead-letters", "oldest-message", "release-open"))
 
 
 def second_run_changes_nothing_that_runs(endpoint: str) -> None:

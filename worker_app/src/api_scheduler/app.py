@@ -166,7 +166,8 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     )
     life, engine = Life(clock, log), engines.create(settings, clock)
     draw_thread = DrawThread(engine, clock)
-    reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log)
+    releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
+    reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
     leases = Leases(clients.sqs, settings.visibility_seconds, settings.hang_seconds, draw_thread.stalled, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, draw_thread.stalled, settings.hang_seconds, clock, log)
@@ -177,7 +178,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         clients=clients,
         store=Store(clients.s3, settings.bucket),
         dead_letters=Queue(clients.sqs, settings.dead_letter_queue, clock),
-        releases=ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock),
+        releases=releases,
         leases=leases,
         draw_thread=draw_thread,
         native_side=lambda: engine.native_side,

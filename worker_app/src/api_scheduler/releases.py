@@ -20,6 +20,7 @@ class ReleaseStatus:
         self._clock = clock
         self._read_at: float | None = None
         self._open = True
+        self._answered = False
 
     def open(self) -> bool:
         """Whether a release is under way."""
@@ -29,8 +30,16 @@ class ReleaseStatus:
             self._open = self._read()
         return self._open
 
+    def known(self) -> bool | None:
+        """The same for those who must not guess: None while the last look had no answer."""
+        release_open = self.open()
+        return release_open if self._answered else None
+
     def _read(self) -> bool:
         try:
-            return bool(self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"] != _STABLE)
+            value = self._ssm.get_parameter(Name=self._parameter)["Parameter"]["Value"]
+            self._answered = True
+            return bool(value != _STABLE)
         except AwsFailure as error:
+            self._answered = False
             return self._open and error_code(error) not in _NEVER_THERE

@@ -58,9 +58,11 @@ class Reporter:
         every_seconds: float,
         clock: Clock,
         log: Log,
+        release_open: t.Callable[[], bool | None],
     ) -> None:
         self._cloudwatch = cloudwatch
         self._dimensions = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        self._release_open = release_open
         self._every = every_seconds
         self._clock = clock
         self._log = log
@@ -119,12 +121,19 @@ class Reporter:
         with self._lock:
             data = self._data()
             self._reset()
+        mine = [{**datum, "Dimensions": self._dimensions} for datum in data]
         try:
-            self._cloudwatch.put_metric_data(
-                Namespace=_NAMESPACE, MetricData=[{**datum, "Dimensions": self._dimensions} for datum in data]
-            )
+            self._cloudwatch.put_metric_data(Namespace=_NAMESPACE, MetricData=mine + self._of_the_deployment())
         except AwsFailure as error:
             self._log.warning("metrics not sent", code=error_code(error))
+
+    def _of_the_deployment(self) -> list[dict[str, t.Any]]:
+        """Whether a release is open, as all workers see it: an alarm says when that lasts too long."""
+        release_open = self._release_open()
+        if release_open is None:
+            return []
+        dimensions = [row for row in self._dimensions if row["Name"] == "DeploymentId"]
+        return [{"MetricName": "ReleaseOpen", "Value": float(release_open), "Dimensions": dimensions}]
 
     def prometheus(self) -> bytes:
         """The page for Prometheus."""

@@ -8,7 +8,9 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Job, Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Stage, Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import window_over
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
@@ -19,19 +21,20 @@ def verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Ve
     """What the jobs since the release began say of the candidate, at the step that waits for a verdict."""
     logs, ledger = aws.client("logs"), seen.ledger
     candidate = t.cast(Release, ledger.candidate)
-    reached = dt.datetime.fromisoformat(t.cast(str, ledger.step_reached_at))
     ours = read_jobs(logs, names.log_group, candidate.release_id, since)
     theirs = _stable_jobs(logs, names, seen, since)
-    fresh = sum(finished >= reached and job.outcome == "succeeded" for finished, job in ours)
-    return judge([job for _unused, job in ours], theirs, seen.options.limits, fresh=fresh)
+    return judge(ours, theirs, seen.options.limits, _stage(seen, since))
+
+
+def _stage(seen: Observation, since: dt.datetime) -> Stage:
+    reached = dt.datetime.fromisoformat(t.cast(str, seen.ledger.step_reached_at))
+    return Stage(seen.ledger.step + 1, reached.timestamp(), since.timestamp(), closing=window_over(seen))
 
 
 def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:
-    """Stable's jobs of the same hours where there are enough, so that both sides met the same load."""
+    """Stable's jobs since the release began and before: which of them count is the judge's business."""
     stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
     if stable is None or stable.release_id == candidate.release_id:
         return []
     lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
-    rows = read_jobs(logs, names.log_group, stable.release_id, lookback)
-    together = [job for finished, job in rows if finished >= since]
-    return together if len(together) >= seen.options.limits.min_jobs else [job for _unused, job in rows]
+    return read_jobs(logs, names.log_group, stable.release_id, lookback)

@@ -13,7 +13,11 @@ import uuid
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock, SystemClock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Limits
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import (
+    LIMITS_SPEC,
+    make_limits,
+    suboptions,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import percentages
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
@@ -31,15 +35,6 @@ MAX_ALARMS = 8
 """AlarmSpecification takes 10 (StartInstanceRefresh API reference); two are the collection's own."""
 
 
-def _suboptions(kind: type, types: t.Mapping[str, str]) -> dict[str, t.Any]:
-    """Options of a settings dataclass, with its defaults."""
-    options = {}
-    for field in dataclasses.fields(kind):
-        default = {} if field.default is dataclasses.MISSING else field.default
-        options[field.name] = {"type": types.get(field.name, "int"), "default": default}
-    return {"type": "dict", "options": options, "default": {}}
-
-
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "deployment_id": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["deployed", "rolled_back"], "default": "deployed"},
@@ -53,11 +48,9 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "surge": {"type": "bool", "default": True},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass"], "default": "fail"},
     "alarms": {"type": "list", "elements": "str", "default": []},
-    "timing": _suboptions(Timing, {}),
-    "limits": _suboptions(
-        Limits, {"max_failure_share": "float", "significance": "float", "max_latency_ratio": "float"}
-    ),
-    "smoke": _suboptions(Smoke, {"payload": "dict"}),
+    "timing": suboptions(Timing, {}),
+    "limits": LIMITS_SPEC,
+    "smoke": suboptions(Smoke, {"payload": "dict"}),
     "run": {"type": "str"},
     "owner": {"type": "str"},
     "context": {"type": "dict", "default": {}},
@@ -81,7 +74,7 @@ def make_options(params: t.Mapping[str, t.Any]) -> Options:
         steps=tuple(params["steps"]),
         alarms=tuple(params["alarms"]),
         timing=Timing(**_given(params["timing"])),
-        limits=Limits(**_given(params["limits"])),
+        limits=make_limits(params["limits"]),
         smoke=Smoke(**_given(params["smoke"])),
         **{name: params[name] for name in SAME_NAME},
     )

@@ -10,7 +10,8 @@ import enum
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Limits, Verdict
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.comparisons import Limits
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 

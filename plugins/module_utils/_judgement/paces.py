@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""How much slower one side draws than the other, and how sure that is. Pure; plain Python.
+
+The slowdown is the Hodges-Lehmann shift of the logarithms, and its lower limit is the one that belongs to the
+Mann-Whitney test (E. L. Lehmann, Nonparametric Confidence Intervals for a Shift Parameter, Annals of Mathematical
+Statistics 34, 1963). Jobs of one instance are alike, so few instances prove little however many jobs they finish:
+what instances differ by is added to that limit in squares, as G. Y. Zou and A. Donner combine limits of independent
+parts (Construction of confidence limits about effect measures, Statistics in Medicine 27, 2008). With no difference
+between instances the answer is exactly that of the Mann-Whitney test.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import math
+import statistics
+import typing as t
+
+Paces = t.Mapping[str, t.Sequence[float]]
+"""Logarithms of draw time per unit of work, by instance."""
+THIN = 2000
+"""More values than that on a side are replaced by that many of their quantiles: it is fast, and changes nothing."""
+HALVINGS = 18
+PER_INSTANCE = 5
+"""Values of an instance from which its own centre is taken."""
+PROVEN = 0.95
+NORMAL = statistics.NormalDist()
+MAD_TO_SIGMA = 1.4826
+MEDIAN_VARIANCE = math.pi / 2
+"""Variance of a median over that of a mean, for normal values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Slowdown:
+    """Candidate's draw time over stable's."""
+
+    ratio: float
+    at_least: float
+    """Lower limit at the level asked for; 0 when there is too little to set one."""
+    spread: float
+    """Standard deviation between instances that was allowed for, of the logarithm."""
+
+
+def slowdown(ours: Paces, theirs: Paces, level: float, spread: float) -> Slowdown:
+    """Compare both sides; neither may be empty. ``spread`` is what instances of one release differ by at least."""
+    left, right = _pooled(ours), _pooled(theirs)
+    shift = _shift_at(left, right, 0.5)
+    z = NORMAL.inv_cdf(1 - level)
+    limit = _lower_limit(left, right, z, _count(ours), _count(theirs))
+    spread = max(spread, _proven_spread(theirs))
+    if limit is None:
+        return Slowdown(math.exp(shift), 0.0, spread)
+    instances = z * spread * math.sqrt(1 / _instances(ours) + 1 / _instances(theirs))
+    return Slowdown(math.exp(shift), math.exp(shift - math.hypot(shift - limit, instances)), spread)
+
+
+def _count(paces: Paces) -> int:
+    return sum(map(len, paces.values()))
+
+
+def _instances(paces: Paces) -> float:
+    """How many instances of equal weight the jobs are worth (Kish)."""
+    return _count(paces) ** 2 / sum(len(values) ** 2 for values in paces.values())
+
+
+def _pooled(paces: Paces) -> list[float]:
+    values = sorted(value for of_instance in paces.values() for value in of_instance)
+    if len(values) <= THIN:
+        return values
+    return [values[int((index + 0.5) * len(values) / THIN)] for index in range(THIN)]
+
+
+def dominance(ours: t.Sequence[float], theirs: t.Sequence[float], shift: float = 0.0) -> float:
+    """Share of pairs in which ours, less ``shift``, is greater; ties count half. Both sorted."""
+    twice = 0
+    for value in ours:
+        twice += bisect.bisect_left(theirs, value - shift) + bisect.bisect_right(theirs, value - shift)
+    return twice / (2 * len(ours) * len(theirs))
+
+
+def _shift_at(ours: t.Sequence[float], theirs: t.Sequence[float], wanted: float) -> float:
+    """The greatest shift at which ours still dominates by ``wanted``."""
+    low, high = ours[0] - theirs[-1] - 1e-9, ours[-1] - theirs[0] + 1e-9
+    for _unused in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if dominance(ours, theirs, middle) >= wanted else (low, middle)
+    return low
+
+
+def _lower_limit(
+    ours: t.Sequence[float], theirs: t.Sequence[float], z: float, our_count: int, their_count: int
+) -> float | None:
+    """The shift that the one-sided Mann-Whitney test with normal approximation would just reject; None: it cannot."""
+    deviation = math.sqrt((our_count + their_count + 1) / (12 * our_count * their_count))
+    wanted = 0.5 + z * deviation
+    return _shift_at(ours, theirs, wanted) if wanted < 1 else None
+
+
+def _proven_spread(paces: Paces) -> float:
+    """What the instances of one side certainly differ by: a fleet of several instance types shows itself here."""
+    measured = [values for values in paces.values() if len(values) >= PER_INSTANCE]
+    if len(measured) < 3:
+        return 0.0
+    centres = [statistics.median(values) for values in measured]
+    noise = statistics.fmean(MEDIAN_VARIANCE * _variance(values) / len(values) for values in measured)
+    freedom = len(measured) - 1
+    low = statistics.variance(centres) * freedom / _chi_square(freedom)
+    return math.sqrt(max(low - noise, 0.0))
+
+
+def _variance(values: t.Sequence[float]) -> float:
+    centre = statistics.median(values)
+    return (MAD_TO_SIGMA * statistics.median(abs(value - centre) for value in values)) ** 2
+
+
+def _chi_square(freedom: int) -> float:
+    """The quantile PROVEN, by Wilson and Hilferty's approximation (1931)."""
+    ninth = 2 / (9 * freedom)
+    return freedom * (1 - ninth + NORMAL.inv_cdf(PROVEN) * math.sqrt(ninth)) ** 3

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to diffusion.fleet: it may change in any release.
+"""The limits as options of a module."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.comparisons import Limits
+
+
+def suboptions(kind: type, types: t.Mapping[str, str]) -> dict[str, t.Any]:
+    """Options of a settings dataclass, with its defaults."""
+    options = {}
+    for field in dataclasses.fields(kind):
+        default = {} if field.default is dataclasses.MISSING else field.default
+        options[field.name] = {"type": types.get(field.name, "int"), "default": default}
+    return {"type": "dict", "options": options, "default": {}}
+
+
+RANGES: t.Mapping[str, tuple[float, float]] = {
+    "min_jobs": (0, 1_000_000),
+    "max_failure_share": (0, 1),
+    "max_refused_share": (0, 1),
+    "min_failures": (1, 1_000_000),
+    "max_latency_ratio": (1, 1000),
+    "max_pace_ms": (0, 1e9),
+    "min_latency_jobs": (1, 1_000_000),
+    "instance_spread": (0, 2),
+    "false_alarms": (1e-6, 0.5),
+}
+LIMITS_SPEC = suboptions(
+    Limits,
+    {field.name: "float" for field in dataclasses.fields(Limits) if isinstance(field.default, float)},
+)
+
+
+def make_limits(given: t.Mapping[str, t.Any] | None) -> Limits:
+    """The limits, checked.
+
+    Raises: InvalidInput.
+    """
+    limits = Limits(**{name: value for name, value in (given or {}).items() if value is not None})
+    for name, (low, high) in RANGES.items():
+        value = getattr(limits, name)
+        if not low <= value <= high:
+            raise InvalidInput(f"limits.{name}={value:g} must be from {low:g} to {high:g}.")
+    return limits

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e demo bad-candidates lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash demo bad-candidates lint build clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -61,6 +61,9 @@ integration: env ## Modules and playbooks against local_aws
 
 e2e: env ## Whole releases on local_aws with real worker processes (slow)
 	@scripts/timed e2e $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/e2e
+
+crash: env ## A controller that dies, or meets a fault, at each AWS call of each goal
+	@scripts/timed crash $(BIN)/python -m campaign.crash --jobs $(JOBS)
 
 demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
 	@$(BIN)/python scripts/demo.py

@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 App = t.Callable[[dict[str, t.Any], t.Any], t.Iterable[bytes]]
+Send = t.Callable[[], AWSResponse]
 
 
 class _Body(io.BytesIO):
@@ -29,16 +30,24 @@ class Direct:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self.through: t.Callable[[str, AWSPreparedRequest, Send], AWSResponse] | None = None
+        """Stands between client and application where it is set: it sends, or does not, or sends twice."""
 
     def connect(self, client: t.Any) -> t.Any:
         """The same client, now answered here."""
         client.meta.events.register("before-send", self)
         return client
 
-    def __call__(self, request: AWSPreparedRequest, **_unused: t.Any) -> AWSResponse:
-        """Answer one request.
+    def __call__(self, request: AWSPreparedRequest, event_name: str, **_unused: t.Any) -> AWSResponse:
+        """Answer one request."""
+        if self.through is None:
+            return self._send(request)
+        return self.through(event_name.removeprefix("before-send."), request, lambda: self._send(request))
 
-        Raises: ConnectionClosedError where the application hangs up.
+    def _send(self, request: AWSPreparedRequest) -> AWSResponse:
+        """Ask the application.
+
+        Raises: ConnectionClosedError where it hangs up.
         """
         head: list[t.Any] = []
         try:
@@ -86,4 +95,7 @@ def _read(body: t.Any) -> bytes:
         return b""
     if isinstance(body, str):
         return body.encode()
-    return bytes(body if isinstance(body, bytes | bytearray) else body.read())
+    if isinstance(body, bytes | bytearray):
+        return bytes(body)
+    body.seek(0)  # it may be sent a second time
+    return bytes(body.read())

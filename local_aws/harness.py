@@ -33,11 +33,11 @@ class Harness:
         if isinstance(self.runner, SimulatedRunner):
             self.runner.bind(self.world)
         self.server = Server(self.world)
-        self._direct = Direct(self.server.app) if direct else None
+        self.direct = Direct(self.server.app) if direct else None
         self._clients: dict[str, t.Any] = {}
 
     def __enter__(self) -> Harness:
-        if self._direct is None:
+        if self.direct is None:
             self.server.start(ticking=False)
         return self
 
@@ -61,9 +61,9 @@ class Harness:
                 region_name=store.REGION,
                 aws_access_key_id="local",
                 aws_secret_access_key="local",
-                config=Config(retries={"total_max_attempts": 1 if self._direct else 2, "mode": "standard"}),
+                config=Config(retries={"total_max_attempts": 1 if self.direct else 2, "mode": "standard"}),
             )
-            self._clients[service] = self._direct.connect(client) if self._direct else client
+            self._clients[service] = self.direct.connect(client) if self.direct else client
         return self._clients[service]
 
     def advance(self, seconds: float, step: float = 1.0) -> None:

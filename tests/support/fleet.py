@@ -54,6 +54,7 @@ class Fleet:
         self.harness = harness
         self.names = Names(deployment_id)
         self.size = size
+        self.timing: t.Mapping[str, int] = TIMING
         self.traffic = Traffic()
         self._sequence: dict[str, int] = {}
         self._known: dict[str, dict[str, str]] = {}
@@ -117,7 +118,7 @@ class Fleet:
             "run": f"run-{self._runs}",
             "owner": "tester",
             "initial_capacity": self.size,
-            "timing": TIMING,
+            "timing": dict(self.timing),
             "limits": {"min_jobs": 5},
             "hold": 0.0,
         }
@@ -131,24 +132,32 @@ class Fleet:
         """Call it until it is done."""
         lines: list[str] = []
         for _unused in range(limit):
-            result = run_release(self, params, check_mode=False, clock=self)
+            result = self.call(params)
             lines += [line for line in result["lines"] if line not in lines[-1:]]
             if result["done"]:
                 return {**result, "lines": lines}
             params = {**params, "context": result["context"]}
-            self.sleep(TIMING["poll"])
+            self.sleep(self.timing["poll"])
         raise TimeoutError("\n".join(lines[-10:]))
+
+    def call(self, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """One call of the module."""
+        return run_release(self, params, check_mode=False, clock=self)
+
+    def predict(self, **given: t.Any) -> dict[str, t.Any]:
+        """What check mode answers."""
+        return run_release(self, self.params(**given), check_mode=True, clock=self)
 
     def start(self, until: t.Callable[[str], bool], limit: int = 400, **given: t.Any) -> list[str]:
         """Run until a line satisfies ``until``, then die."""
         params, lines = self.params(**given), []
         for _unused in range(limit):
-            result = run_release(self, params, check_mode=False, clock=self)
+            result = self.call(params)
             lines += result["lines"]
             if any(until(line) for line in result["lines"]):
                 return lines
             params = {**params, "context": result["context"]}
-            self.sleep(TIMING["poll"])
+            self.sleep(self.timing["poll"])
         raise TimeoutError("\n".join(lines[-10:]))
 
     # ------------------------------------------------------------ what is there

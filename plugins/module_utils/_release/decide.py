@@ -91,7 +91,8 @@ def _who(lock: Lock | None) -> str:
 
 def _enter(seen: Observation) -> Action:
     """Nobody else is here: is there anything to do at all?"""
-    if not seen.ledger.is_open and seen.projections == seen.ledger.projections():
+    # A lock that a dead run left is taken over even with nothing to do, so that it goes.
+    if not seen.ledger.is_open and seen.projections == seen.ledger.projections() and seen.lock is None:
         idle = _nothing_to_do(seen)
         if idle is not None:
             return idle

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m campaign.crash``: the table of calls tried and converged; status 1 below 100 %."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import random
+import sys
+import time
+import typing as t
+
+from campaign.crash.forks import elsewhere
+from campaign.crash.points import Variant, faults, kills, unseen
+from campaign.crash.probe import FAULTS, KILLS
+from campaign.crash.scenarios import SCENARIOS, make_fleet
+from campaign.crash.trial import Report, Trial
+
+ROW = "{:<28} {:<9} {:<19} {:>7} {:>9} {:>9}"
+
+
+def main() -> int:
+    """Try everything, or a sample; print the table."""
+    options = _parse()
+    started = time.monotonic()
+    _unused, fleet = make_fleet()
+    reports: list[Report] = []
+    seen: dict[str, set[tuple[str, str, int]]] = collections.defaultdict(set)
+    for scenario in SCENARIOS:
+        if options.only in scenario.name:
+            trial = Trial(scenario, fleet, options.jobs)
+            rows = elsewhere(lambda: _try(trial, options, seen[scenario.goal]))  # noqa: B023  # called before the next
+            seen[scenario.goal] = {tuple(key) for key in rows["seen"]}
+            reports += [Report(**row) for row in rows["reports"]]
+    _print_table(reports)
+    failed = [report for report in reports if report.problems]
+    _print_failures(failed)
+    points = {(report.scenario, report.number, report.trouble) for report in reports}
+    converged = len(reports) - len(failed)
+    print(
+        f"{len(points)} distinct points (goal, call, kind), {len(reports)} tried, {converged} converged "
+        f"({100 * converged / max(len(reports), 1):.1f} %), {time.monotonic() - started:.0f} s"
+    )
+    return 1 if failed or not reports else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="campaign.crash", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--kinds", choices=["all", "kills", "faults"], default="all")
+    parser.add_argument("--sample", type=int, default=0, help="so many of each scenario, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def _try(trial: Trial, options: argparse.Namespace, seen: set[tuple[str, str, int]]) -> dict[str, t.Any]:
+    points = unseen(trial.points(), seen)
+    variants: list[Variant] = []
+    if options.kinds != "faults":
+        variants += kills(points)
+    if options.kinds != "kills":
+        variants += faults(points)
+    if options.sample:
+        variants = random.Random(options.seed).sample(variants, min(options.sample, len(variants)))
+    return {"seen": [*seen], "reports": [dataclasses.asdict(report) for report in trial.play(variants)]}
+
+
+def _print_table(reports: t.Sequence[Report]) -> None:
+    rows: dict[tuple[str, str, str], list[Report]] = collections.defaultdict(list)
+    for report in reports:
+        rows[report.scenario, report.goal, report.trouble].append(report)
+    print(ROW.format("scenario", "goal", "kind", "tried", "survived", "converged"))
+    order = {kind.value: index for index, kind in enumerate((*KILLS, *FAULTS))}
+    names = [scenario.name for scenario in SCENARIOS]
+    for key in sorted(rows, key=lambda key: (names.index(key[0]), order[key[2]])):
+        tried = rows[key]
+        survived = sum(report.survived for report in tried) if key[2] in map(str, FAULTS) else "-"
+        print(ROW.format(*key, len(tried), survived, sum(not report.problems for report in tried)))
+
+
+def _print_failures(failed: t.Sequence[Report]) -> None:
+    for report in failed:
+        where = f"{report.call} (#{report.number}, {report.status})"
+        print(f"\n{report.scenario}: {report.trouble} at {where}, then {report.way}")
+        print(f"  the run: {report.run}\n  the next: {report.next_run}")
+        print(*(f"  - {problem}" for problem in report.problems), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

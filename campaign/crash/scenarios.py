@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runs that are disturbed: how each begins, and what is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from campaign.crash.probe import ProbedFleet
+from local_aws.harness import Harness
+from tests.support.fleet import make_harness
+
+SIZE = 2
+STABLE, CANDIDATE = "1.0.0", "1.1.0"
+TIMING = {
+    "poll": 10,
+    "lock_renew": 20,
+    "lock_expiry": 40,
+    "lock_watch": 20,
+    "window": 10,
+    "inconclusive_limit": 40,
+    "gate_period": 30,
+    "gate_periods": 1,
+    "alarms_ok": 120,
+    "replacement": 30,
+    "lookback": 600,
+}
+SMOKE = {"count": 1, "payload": {"prompt": "a red three"}}
+Wish = t.Mapping[str, t.Any]
+DEPLOY: Wish = {"version": CANDIDATE, "percentage": "50", "smoke": SMOKE}
+BACK: Wish = {"state": "rolled_back", "reason": "by hand"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A run to be disturbed."""
+
+    name: str
+    goal: str
+    wish: Wish
+    prepare: t.Callable[[ProbedFleet], None]
+    floor: int = SIZE
+
+    @property
+    def again(self) -> Wish:
+        """The deploy that is tried afterwards."""
+        return self.wish if self.goal == "deploy" else {"percentage": "50", "smoke": SMOKE}
+
+
+def make_fleet() -> tuple[Harness, ProbedFleet]:
+    """A provisioned deployment with both images pushed."""
+    harness = make_harness()
+    fleet = ProbedFleet(harness, SIZE)
+    fleet.timing = TIMING
+    fleet.traffic.jobs_per_second = 0.5
+    for version in (STABLE, CANDIDATE):
+        fleet.build(version)
+    return harness, fleet
+
+
+def _empty(_fleet: ProbedFleet) -> None:
+    """Nothing was released yet."""
+
+
+def _stable(fleet: ProbedFleet) -> None:
+    fleet.release(version=STABLE)
+
+
+def _failing(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.traffic.failing.add(CANDIDATE)
+
+
+def _broken(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.harness.runner.failing.add(f"SD_IMAGE_VERSION={CANDIDATE}")  # type: ignore[attr-defined]  # simulated
+
+
+def _abandoned(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.start(lambda line: "reached, judging" in line, **DEPLOY)
+
+
+def _released(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.release(version=CANDIDATE, percentage="100")
+
+
+SCENARIOS = (
+    Scenario("first release", "deploy", {"version": STABLE, "smoke": SMOKE}, _empty, floor=0),
+    Scenario("good candidate", "deploy", DEPLOY, _stable),
+    Scenario("failing candidate", "deploy", DEPLOY, _failing),
+    Scenario("candidate that never boots", "deploy", DEPLOY, _broken),
+    Scenario("abandoned release taken up", "deploy", DEPLOY, _abandoned),
+    Scenario("abandoned release given up", "rollback", BACK, _abandoned),
+    Scenario("back to previous", "rollback", BACK, _released),
+)

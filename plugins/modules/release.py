@@ -59,6 +59,12 @@ options:
     description: Launch before terminating, so that capacity never falls. V(false) keeps to the desired capacity and dips to 90 percent.
     type: bool
     default: true
+  replay:
+    description:
+      - Send again, at the end of a rollback, every request that the release left behind has failed, so that the stable release
+        answers it. The new result replaces the failed one.
+    type: bool
+    default: true
   on_inconclusive:
     description: What to do with a step that has too few jobs for a verdict when its time is over.
     type: str
@@ -118,6 +124,12 @@ options:
         description: How far back before the release the stable version's jobs are read.
         type: int
         default: 3600
+      replay_lookback:
+        description: >-
+          How far back the failures of a release that is left by hand are replayed, for O(replay). Those of a release that was
+          still open are replayed whole.
+        type: int
+        default: 86400
   limits:
     description: When a candidate is worse.
     type: dict

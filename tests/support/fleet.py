@@ -45,6 +45,10 @@ class Traffic:
     """Versions whose jobs fail."""
     slow: set[str] = dataclasses.field(default_factory=set)
     """Versions that take three times as long."""
+    refusing: set[str] = dataclasses.field(default_factory=set)
+    """Versions that refuse every request as invalid, for good."""
+    on_refusal: t.Callable[[str], None] | None = None
+    """Told the release id at each refusal."""
 
 
 class Fleet:
@@ -194,7 +198,8 @@ class Fleet:
         self.client("s3").create_bucket(Bucket=names.bucket(ACCOUNT))
         self.client("ecr").create_repository(repositoryName=names.group)
         self.client("logs").create_log_group(logGroupName=names.log_group)
-        self.client("sqs").create_queue(QueueName=f"sd-task-queue-{names.deployment_id}")
+        for queue in (names.task_queue, names.dead_letter_queue):
+            self.client("sqs").create_queue(QueueName=queue)
         self.client("sns").create_topic(Name=f"sd-releases-{names.deployment_id}")
         data = {"ImageId": self._ami(), "InstanceType": "g4dn.xlarge"}
         self.client("ec2").create_launch_template(LaunchTemplateName=names.group, LaunchTemplateData=data)
@@ -258,14 +263,16 @@ class Fleet:
     def _line(self, instance_id: str, tags: dict[str, str]) -> dict[str, t.Any]:
         self._sequence[instance_id] = self._sequence.get(instance_id, 0) + 1
         version = tags["ImageVersion"]
-        failed = version in self.traffic.failing
+        failed, refused = version in self.traffic.failing, version in self.traffic.refusing
+        if refused and self.traffic.on_refusal is not None:
+            self.traffic.on_refusal(tags["ReleaseId"])
         line = {
             "event": "job",
             "release_id": tags["ReleaseId"],
             "image_version": version,
             "instance_id": instance_id,
-            "outcome": "handed_back" if failed else "succeeded",
-            "error_type": "transient" if failed else None,
+            "outcome": "failed" if refused else "handed_back" if failed else "succeeded",
+            "error_type": "invalid_request" if refused else "transient" if failed else None,
             "draw_ms": 3000.0 if version in self.traffic.slow else 1000.0,
             "steps": 20,
             "pixels": 512 * 512,

@@ -19,6 +19,9 @@ try:
 except ImportError:  # AnsibleAWSModule reports the missing library before any call is made
     BotoCoreError = ClientError = EndpointConnectionError = HTTPClientError = Exception
 
+PASSING = ("5", "Internal", "ServiceUnavail", "SlowDown", "TooManyRequests", "RequestLimit", "RequestTimeout")
+"""What the codes of passing refusals begin with, beside those that speak of throttling (S3 says SlowDown)."""
+
 P = t.ParamSpec("P")
 R = t.TypeVar("R")
 
@@ -36,6 +39,12 @@ def error_code(error: BaseException | None) -> str:
     """The AWS error code of a ClientError, or an empty string."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def is_passing(error: FleetError) -> bool:
+    """Whether the same call may go through later: throttling, a fault on AWS's side, no answer."""
+    code = str(error.details.get("code", ""))
+    return isinstance(error, EndpointUnreachable) or "Throttl" in code or code.startswith(PASSING)
 
 
 def aws_call(verb: str) -> t.Callable[[t.Callable[P, R]], t.Callable[P, R]]:

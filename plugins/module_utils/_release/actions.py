@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, Conflict, FleetError, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api as refreshes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
@@ -15,6 +15,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     events,
     fleet,
     history,
+    replay,
     smoke,
     store,
     templates,
@@ -310,12 +311,40 @@ class Actions:
         fleet.update_group(self._aws.client("autoscaling"), self._names, seen.group, template, **capacity)
         return seen.context
 
+    def _replay(self, seen: Observation, action: Action) -> Context:
+        """A bounded batch: the ledger counts it, and the next look finds what is left."""
+        release_id, batch = t.cast(Release, seen.ledger.candidate).release_id, seen.failures.requests[: replay.BATCH]
+        try:
+            sent = replay.send_again(self._aws, self._names, self._bucket(seen), release_id, batch)
+        except FleetError as error:
+            if is_passing(error):
+                raise
+            return dataclasses.replace(seen.context, replay_trouble=error.message)
+        self._record(seen, dataclasses.replace(seen.ledger, replayed=seen.ledger.replayed + sent))
+        return seen.context
+
     def _return(self, seen: Observation, action: Action) -> Context:
-        return self._end(seen, ledgers.returned(seen.ledger), "rolled_back", action.reason)
+        replayed = seen.ledger.replayed
+        context = self._end(
+            seen,
+            ledgers.returned(seen.ledger),
+            "rolled_back",
+            action.reason,
+            {"replayed": replayed} if replayed else {},
+        )
+        untidy = _attempt(lambda: self._remove_copies(seen)) if replayed else ""
+        return dataclasses.replace(context, reason=f"{context.reason}{untidy}")
+
+    def _remove_copies(self, seen: Observation) -> None:
+        start = replay.since(seen.ledger, seen.now, seen.options.timing.replay_lookback)
+        release_id = t.cast(Release, seen.ledger.candidate).release_id
+        replay.remove_copies(self._aws.client("sqs"), self._names, release_id, start)
 
     # ------------------------------------------------------------ the end of both
 
-    def _end(self, seen: Observation, ended: Ledger, outcome: str, reason: str) -> Context:
+    def _end(
+        self, seen: Observation, ended: Ledger, outcome: str, reason: str, more: t.Mapping[str, t.Any] | None = None
+    ) -> Context:
         """History, ledger, then what may be missing after a crash: the next release tidies it up as well."""
         self._amend(
             seen,
@@ -323,6 +352,7 @@ class Actions:
             outcome=outcome,
             reason=reason,
             finished_at=seen.now.isoformat(),
+            **(more or {}),
         )
         self._record(seen, ended)
         untidy = self._tidy(ended)

@@ -69,6 +69,8 @@ class Ledger:
     started_at: str | None = None
     started_by: str | None = None
     reason: str | None = None
+    replayed: int = 0
+    """How many requests that the rejected release failed were sent again in this rollback."""
 
     @property
     def is_open(self) -> bool:
@@ -150,6 +152,7 @@ def begun(
         started_at=at,
         started_by=by,
         reason=None,
+        replayed=0,
     )
 
 
@@ -161,6 +164,7 @@ def retreating(ledger: Ledger, *, epoch: int, reason: str, ran: bool) -> Ledger:
         status=Status.ROLLING_BACK,
         candidate=ledger.candidate if ran else None,
         reason=reason,
+        replayed=0,
         refresh_id=None,
         step_reached_at=None,
     )
@@ -184,6 +188,7 @@ def left_by_hand(
         started_at=at,
         started_by=by,
         reason=reason,
+        replayed=0,
     )
 
 
@@ -215,5 +220,6 @@ def _closed(ledger: Ledger, **changes: t.Any) -> Ledger:
         refresh_id=None,
         step=0,
         step_reached_at=None,
+        replayed=0,
         **changes,
     )

@@ -46,6 +46,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "reason": {"type": "str"},
     "initial_capacity": {"type": "int", "default": 1},
     "surge": {"type": "bool", "default": True},
+    "replay": {"type": "bool", "default": True},
     "on_inconclusive": {"type": "str", "choices": ["fail", "pass"], "default": "fail"},
     "alarms": {"type": "list", "elements": "str", "default": []},
     "timing": suboptions(Timing, {}),
@@ -88,6 +89,7 @@ SAME_NAME = (
     "reason",
     "initial_capacity",
     "surge",
+    "replay",
     "on_inconclusive",
 )
 
@@ -108,7 +110,7 @@ def _check(params: t.Mapping[str, t.Any]) -> None:
 
 def _check_timing(timing: Timing) -> None:
     for name, seconds in dataclasses.asdict(timing).items():
-        if seconds < (0 if name in ("window", "inconclusive_limit", "lookback") else 1):
+        if seconds < (0 if name in ("window", "inconclusive_limit", "lookback", "replay_lookback") else 1):
             raise InvalidInput(f"timing.{name}={seconds} is too small.")
     if timing.gate_period not in (10, 30) and timing.gate_period % 60:
         raise InvalidInput(f"timing.gate_period={timing.gate_period} must be 10, 30 or a multiple of 60.")

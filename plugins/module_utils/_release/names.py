@@ -91,6 +91,16 @@ class Names:
         return f"{self.group}-release-failures"
 
     @property
+    def task_queue(self) -> str:
+        """Queue of the requests."""
+        return f"sd-task-queue-{self.deployment_id}"
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """Queue of the copies of requests that were given up."""
+        return f"sd-task-dlq-{self.deployment_id}"
+
+    @property
     def smoke_prefix(self) -> str:
         """What the names of all smoke queues begin with."""
         return f"sd-smoke-{self.deployment_id}-"

@@ -8,13 +8,14 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     alarms,
     evidence,
     fleet,
     history,
+    replay,
     store,
     targets,
 )
@@ -26,6 +27,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan impo
     percentages,
     plan_from_dict,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import Failures
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import is_settled
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Context,
     Goal,
@@ -76,6 +79,8 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
         before=wanted.before,
         refusal=wanted.refusal,
     )
+    if ledger.status is Status.ROLLING_BACK:
+        return dataclasses.replace(seen, failures=_failures(aws, names, seen))
     return _look_closer(aws, names, seen) if ledger.status is Status.IN_PROGRESS else seen
 
 
@@ -118,6 +123,23 @@ def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: 
     target, before = targets.rollback_target(ledger, past, options.to_version)
     refusal = targets.check_template(aws.client("ec2"), names, target)
     return Wanted(Target(target) if target else None, before, refusal)
+
+
+def _failures(aws: Aws, names: Names, seen: Observation) -> Failures:
+    """What the rejected release failed, once the stable one can do it over. No trouble here keeps a rollback open."""
+    candidate, stable = seen.ledger.candidate, seen.ledger.stable
+    if not seen.options.replay or candidate is None or stable is None or not is_settled(seen):
+        return Failures()
+    if candidate.release_id == stable.release_id or seen.context.replay_trouble:
+        return Failures(trouble=seen.context.replay_trouble)
+    start = replay.since(seen.ledger, seen.now, seen.options.timing.replay_lookback)
+    try:
+        bucket = names.bucket(seen.group.account_id)
+        return Failures(replay.find(aws.client("s3"), bucket, candidate.release_id, start))
+    except FleetError as error:
+        if is_passing(error):
+            raise
+        return Failures(trouble=error.message)
 
 
 def _plan(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Plan:

@@ -9,6 +9,7 @@ is not documented for every case. The count decides, never the status.
 from __future__ import annotations
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import count_text, outcome_text
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
     Action,
@@ -82,7 +83,18 @@ def _settled(seen: Observation) -> Action:
     return _return(seen, f"every instance runs {seen.ledger.stable.version if seen.ledger.stable else 'none'} again")
 
 
+def is_settled(seen: Observation) -> bool:
+    """Whether everything runs the stable release again."""
+    stable, group = seen.ledger.stable, seen.group
+    template = stable.template_version if stable else None
+    back = group.template_version == template and not group.strangers(template)
+    return stable is not None and back and group.serving(template) >= group.desired
+
+
 def _return(seen: Observation, outcome: str) -> Action:
+    if seen.failures.requests:
+        return Action(Kind.REPLAY, count_text(seen.ledger, seen.failures))
     left = seen.ledger.candidate.version if seen.ledger.candidate else "the release"
     reason = f"{left} was rolled back: {seen.ledger.reason or 'no reason recorded'}; {outcome}"
+    reason += outcome_text(seen.ledger, seen.failures)
     return Action(Kind.RETURN, reason, reason=reason)

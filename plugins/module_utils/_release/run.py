@@ -7,9 +7,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, EndpointUnreachable, FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, EndpointUnreachable
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.actions import Actions
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide, may_feed
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
@@ -82,7 +82,7 @@ class Run:
                 tick = self.tick(context)
             except (AwsError, EndpointUnreachable) as error:
                 troubles += 1
-                if context.epoch is None or troubles > PATIENCE or not _passing(error):
+                if context.epoch is None or troubles > PATIENCE or not is_passing(error):
                     raise
                 self._clock.sleep(self._options.timing.poll)
                 continue
@@ -96,9 +96,3 @@ class Run:
 
     def _observe(self, context: Context) -> Observation:
         return observe(self._aws, self._names, self._options, context, self._clock.now())
-
-
-def _passing(error: FleetError) -> bool:
-    """Whether the same call may go through later."""
-    code = str(error.details.get("code", ""))
-    return isinstance(error, EndpointUnreachable) or code.startswith(("Thrott", "5", "Internal", "ServiceUnavail"))

@@ -14,6 +14,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.compari
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import Failures
 
 LIVE = frozenset({"Pending", "InProgress", "Baking"})
 """A refresh that can still be rolled back (RollbackInstanceRefresh API reference)."""
@@ -52,6 +53,8 @@ class Timing:
     """How long the replacement of one batch is expected to take; only for the plan."""
     lookback: int = 3600
     """How far back the stable release's jobs are read."""
+    replay_lookback: int = 86400
+    """How far back what a release has failed is replayed when it is left by hand; an open one's is replayed whole."""
 
     @property
     def checkpoint_delay(self) -> int:
@@ -92,6 +95,8 @@ class Options:
     timing: Timing = dataclasses.field(default_factory=Timing)
     limits: Limits = dataclasses.field(default_factory=Limits)
     smoke: Smoke = dataclasses.field(default_factory=Smoke)
+    replay: bool = True
+    """Whether a rollback sends again what the rejected release failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +121,8 @@ class Context:
     back_starts: int = 0
     """How many refreshes back to stable this run has started."""
     native_refused: bool = False
+    replay_trouble: str = ""
+    """Why this run replays nothing more: it never keeps a rollback from its end."""
     gate_fed_at: str | None = None
     alarms_since: str | None = None
     """Since when this run has been waiting for the release alarms."""
@@ -248,6 +255,8 @@ class Observation:
     """Launches abandoned or instances found unhealthy since the release began."""
     verdict: Verdict | None = None
     """On the step that waits for one."""
+    failures: Failures = dataclasses.field(default_factory=Failures)
+    """What the rejected release failed, once everything runs the stable one."""
 
     @property
     def mine(self) -> bool:
@@ -287,6 +296,7 @@ class Kind(enum.StrEnum):
     CANCEL_REFRESH = "cancel_refresh"
     START_BACK = "start_back"
     RESET_GROUP = "reset_group"
+    REPLAY = "replay"
     SUCCEED = "succeed"
     RETURN = "return"
 

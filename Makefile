@@ -18,7 +18,8 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash demo bad-candidates lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash demo lint build clean
+.PHONY: bad-candidates bench-controller
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -70,6 +71,9 @@ demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and t
 
 bad-candidates: env ## Five bad versions under traffic, each of which must come back by itself (a table; about 5 minutes)
 	@scripts/timed bad-candidates $(BIN)/python -m campaign.bad_candidates
+
+bench-controller: env ## What a deploy costs its controller, beside the predecessor's AWS CLI calls (tables; about 5 minutes)
+	@scripts/timed bench-controller $(BIN)/python -m bench.controller
 
 lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
 	@scripts/lint.sh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What AWS has not: health, timeline, faults, killed instances, Spot notices and a reset, under ``/_local/``."""
+"""What AWS has not: health, timeline, calls, faults, killed instances, Spot notices and a reset, under ``/_local/``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def answer(world: World, request: Request) -> Response:
             return reply({"status": "ok"})
         case "GET", ["timeline"]:
             return reply(list(world.timeline.entries))
+        case "GET", ["calls"]:
+            return reply(world.calls.entries())
         case "POST", ["faults"]:
             return _faults(world, request)
         case "POST", ["reset"]:

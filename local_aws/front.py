@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 import typing as t
 
 from botocore.model import OperationNotFoundError
@@ -50,7 +51,19 @@ class Front:
         return self._aws_call(environ, start_response)
 
     def _aws_call(self, environ: Environ, start_response: t.Any) -> t.Iterable[bytes]:
-        call = read_call(environ)
+        call, began = read_call(environ), time.monotonic()
+        try:
+            return self._answer(call, environ, start_response)
+        finally:
+            self.world.calls.record(
+                self.world.now().isoformat(),
+                call.service,
+                call.operation,
+                environ.get("HTTP_AUTHORIZATION", ""),
+                time.monotonic() - began,
+            )
+
+    def _answer(self, call: Call, environ: Environ, start_response: t.Any) -> t.Iterable[bytes]:
         fault = self.world.faults.take(CALL_KINDS, call.service, call.operation, call.body.decode("utf-8", "replace"))
         if fault is None:
             return self._dispatch(call, environ, start_response)

@@ -9,6 +9,7 @@ import typing as t
 
 from local_aws.autoscaling import service
 from local_aws.autoscaling.model import Group, Member
+from local_aws.calls import Calls
 from local_aws.clock import Clock
 from local_aws.faults import Faults
 from local_aws.runner.base import Runner
@@ -30,6 +31,7 @@ class World:
         self.timeline = timeline or Timeline()
         self.lock = threading.RLock()
         self.faults = Faults()
+        self.calls = Calls()
         self.groups: dict[tuple[str, str, str], Group] = {}
         self.tickers: list[t.Callable[[], None]] = []
         """Further services to advance in each tick, after Auto Scaling."""
@@ -53,6 +55,7 @@ class World:
                 service.discard(self, group)
             self.groups.clear()
             self.faults.clear()
+            self.calls.clear()
             self.timeline.clear()
 
     def alarm_state(self, account: str, region: str, name: str) -> AlarmState | None:

@@ -65,10 +65,12 @@ class Account:
         pages = (
             self.client("logs")
             .get_paginator("filter_log_events")
-            .paginate(logGroupName=f"/sd-inference/{self._id}/api-scheduler")
+            .paginate(
+                logGroupName=f"/sd-inference/{self._id}/api-scheduler",
+                filterPattern='{ $.event = "job" }',  # a worker that dies leaves lines that are no JSON
+            )
         )
-        lines = (event["message"] for page in pages for event in page["events"])
-        return [line for line in map(json.loads, lines) if line.get("event") == "job"]
+        return [json.loads(event["message"]) for page in pages for event in page["events"]]
 
     def dead_letters(self) -> int:
         """How many messages lie in the dead letter queue."""

@@ -10,7 +10,7 @@ import socket
 import typing as t
 import uuid
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, Clients
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock, SystemClock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import (
@@ -132,7 +132,7 @@ def run_release(
 
     Raises: FleetError; ``details`` then carries what is known of the run.
     """
-    run = Run(aws, make_options(params), clock or SystemClock())
+    run = Run(Clients(aws), make_options(params), clock or SystemClock())
     context = Context(**params["context"])
     if check_mode:
         return _preview(run.preview())

@@ -156,3 +156,10 @@ def test_launch_template_versions_merge_their_source_and_can_go(harness: Harness
     assert ec2.describe_launch_templates()["LaunchTemplates"][0]["LatestVersionNumber"] == 3
     with pytest.raises(ClientError, match=r"InvalidLaunchTemplateId\.VersionNotFound"):
         ec2.describe_launch_template_versions(LaunchTemplateName="tpl", Versions=["2"])
+
+
+def test_every_call_is_on_record_with_its_caller(harness: Harness) -> None:
+    harness.client("sts").get_caller_identity()
+    kept = call(harness, "/_local/calls")
+    assert (kept[-1]["service"], kept[-1]["operation"]) == ("sts", "GetCallerIdentity")
+    assert kept[-1]["access_key"] and kept[-1]["seconds"] >= 0

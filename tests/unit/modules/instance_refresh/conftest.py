@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import typing as t
 
+import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
@@ -60,7 +61,7 @@ class Account:
             (instance_refresh_info if info else instance_refresh).main()
         return dict(json.loads(self.capsys.readouterr().out))
 
-    def follow(self, **options: t.Any) -> dict[str, t.Any]:
+    def follow(self, context: dict[str, t.Any] | None = None, **options: t.Any) -> dict[str, t.Any]:
         """The use case below the module, waiting on virtual time."""
         wish = {
             "state": "started",
@@ -74,7 +75,7 @@ class Account:
             "wait_timeout": 3600,
             "poll_seconds": 10,
         }
-        return refresh_group(self, Wish(**{**wish, **options}), self, check_mode=False)
+        return refresh_group(self, Wish(**{**wish, **options}), self, check_mode=False, context=context)
 
     def group(self) -> dict[str, t.Any]:
         """The group as AWS describes it."""
@@ -90,6 +91,30 @@ class Account:
         """The statuses of the group's refreshes, newest first."""
         rows = self.client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"]
         return [row["Status"] for row in rows]
+
+
+class Between(Account):
+    """The same account, in which something happens once between the look of a run and its call of an operation."""
+
+    def __init__(self, account: Account, operation: str, happens: t.Callable[[], object]) -> None:
+        super().__init__(account.harness, account.capsys)
+        self._autoscaling = boto3.client(
+            "autoscaling",
+            endpoint_url=self.harness.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        self._happens: list[t.Callable[[], object]] = [happens]
+        self._autoscaling.meta.events.register(f"before-call.autoscaling.{operation}", self._before)
+
+    def client(self, service: str) -> t.Any:
+        """A client whose call is preceded by what happens."""
+        return self._autoscaling if service == "autoscaling" else super().client(service)
+
+    def _before(self, **_unused: t.Any) -> None:
+        while self._happens:
+            self._happens.pop()()
 
 
 def provision(harness: Harness) -> None:

@@ -13,9 +13,9 @@ import typing as t
 
 from campaign.crash.forks import elsewhere
 from campaign.crash.points import Variant, faults, kills, unseen
-from campaign.crash.probe import FAULTS, KILLS
 from campaign.crash.scenarios import SCENARIOS, make_fleet
 from campaign.crash.trial import Report, Trial
+from tests.support.probe import FAULTS, KILLS
 
 ROW = "{:<28} {:<9} {:<19} {:>7} {:>9} {:>9}"
 

@@ -7,7 +7,7 @@ import dataclasses
 import re
 import typing as t
 
-from campaign.crash.probe import Trouble
+from tests.support.probe import Trouble
 
 READING = re.compile(r"\.(Describe|Get|List|Filter|BatchGet)")
 REPEATABLE = re.compile(r"\.(PutObject|PutMetricAlarm|PutMetricData|Delete|SetDesiredCapacity|UpdateAutoScalingGroup)")

@@ -6,9 +6,9 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from campaign.crash.probe import ProbedFleet
 from local_aws.harness import Harness
 from tests.support.fleet import make_harness
+from tests.support.probe import ProbedFleet
 
 SIZE = 2
 STABLE, CANDIDATE = "1.0.0", "1.1.0"

@@ -10,9 +10,9 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from campaign.crash.forks import Nursery, elsewhere
 from campaign.crash.points import Point, Variant, distinct
-from campaign.crash.probe import FAULTS, Died, ProbedFleet, Trouble
 from campaign.crash.scenarios import BACK, Scenario, Wish
 from tests.support.invariants import lowest_in_service, violations
+from tests.support.probe import FAULTS, Died, ProbedFleet, Trouble
 
 SETTLING = 40
 """Virtual seconds until instances that were on their way out are gone."""

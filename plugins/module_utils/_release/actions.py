@@ -8,7 +8,13 @@ import dataclasses
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, Conflict, FleetError, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import (
+    AccessDenied,
+    AwsError,
+    Conflict,
+    FleetError,
+    NotFound,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api as refreshes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     alarms,
@@ -312,15 +318,17 @@ class Actions:
         return seen.context
 
     def _replay(self, seen: Observation, action: Action) -> Context:
-        """A bounded batch: the ledger counts it, and the next look finds what is left."""
+        """A bounded batch: sent, counted, forgotten. What a crash leaves unforgotten is sent and counted once more."""
         release_id, batch = t.cast(Release, seen.ledger.candidate).release_id, seen.failures.requests[: replay.BATCH]
+        bucket = self._bucket(seen)
         try:
-            sent = replay.send_again(self._aws, self._names, self._bucket(seen), release_id, batch)
-        except FleetError as error:
+            sent = replay.send_again(self._aws, self._names, bucket, release_id, batch)
+            self._record(seen, dataclasses.replace(seen.ledger, replayed=seen.ledger.replayed + sent))
+            replay.forget(self._aws.client("s3"), bucket, batch)
+        except (AwsError, AccessDenied) as error:
             if is_passing(error):
                 raise
             return dataclasses.replace(seen.context, replay_trouble=error.message)
-        self._record(seen, dataclasses.replace(seen.ledger, replayed=seen.ledger.replayed + sent))
         return seen.context
 
     def _return(self, seen: Observation, action: Action) -> Context:

@@ -63,15 +63,19 @@ def parse_key(key: str) -> Failed | None:
 def count_text(ledger: Ledger, failures: Failures) -> str:
     """How much there is to replay, for the line of the run."""
     left = len(failures.requests)
-    known = f"at least {ledger.replayed + left}" if left >= LOOK else str(ledger.replayed + left)
+    known = _requests(ledger.replayed + left, "at least " if left >= LOOK else "")
     version = ledger.candidate.version if ledger.candidate else "the release"
     sent = f", {ledger.replayed} sent" if ledger.replayed else ""
-    return f"replaying {known} {'request' if known == '1' else 'requests'} that {version} failed{sent}"
+    return f"replaying {known} that {version} failed{sent}"
+
+
+def _requests(count: int, before: str = "", kind: str = "") -> str:
+    return f"{before}{count} {kind}request{'' if count == 1 else 's'}"
 
 
 def outcome_text(ledger: Ledger, failures: Failures) -> str:
     """What became of it, for the reason that the history keeps."""
-    sent = f"; {ledger.replayed} failed requests were sent again" if ledger.replayed else ""
+    sent = f"; {_requests(ledger.replayed, kind='failed ')} sent again" if ledger.replayed else ""
     return sent + (f" (warning: nothing more is replayed: {failures.trouble})" if failures.trouble else "")
 
 
@@ -85,7 +89,7 @@ def find(s3: t.Any, bucket: str, release_id: str, start: dt.datetime) -> tuple[F
 
 
 def send_again(aws: Aws, names: Names, bucket: str, release_id: str, batch: t.Sequence[Failed]) -> int:
-    """Send these requests to the task queue and forget them; how many were sent.
+    """Send these requests to the task queue; how many were sent.
 
     Raises: FleetError.
     """
@@ -96,7 +100,6 @@ def send_again(aws: Aws, names: Names, bucket: str, release_id: str, batch: t.Se
         if body is not None:  # else another run has sent it meanwhile
             _send(sqs, url, body, release_id, failed.request_id)
             sent += 1
-    _forget(s3, bucket, batch)
     return sent
 
 
@@ -137,7 +140,8 @@ def _read_body(s3: t.Any, bucket: str, key: str) -> str | None:
 
 
 @aws_call("forget the failed requests that were sent again")
-def _forget(s3: t.Any, bucket: str, batch: t.Sequence[Failed]) -> None:
+def forget(s3: t.Any, bucket: str, batch: t.Sequence[Failed]) -> None:
+    """Remove what was sent from what is left to do."""
     objects = [{"Key": failed.key} for failed in batch]
     s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
 

@@ -79,7 +79,7 @@ def test_what_the_rejected_release_failed_is_sent_again(fleet: Fleet, refusals: 
     assert failures.kept(fleet) == []
     assert f"replaying {count} requests that 1.1.0 failed" in said
     assert record(fleet, 2)["replayed"] == count
-    assert f"; {count} failed requests were sent again" in record(fleet, 2)["reason"]
+    assert f"; {count} failed requests sent again" in record(fleet, 2)["reason"]
     assert fleet.versions() == ["1.0.0"] * 5
 
 

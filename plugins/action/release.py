@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The diffusion.fleet authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Repeats the ``release`` module until the release is over, and shows each of its lines as it comes."""
+"""Runs the ``release`` module until the release is over, and shows each of its lines as it comes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import uuid
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.diffusion.fleet.plugins.plugin_utils._live import end_with_the_playbook, show
+from ansible_collections.diffusion.fleet.plugins.plugin_utils._live import Lines, end_with_the_playbook
+
+WHOLE_RELEASE = 86400.0
+"""Seconds that a call may last whose lines are seen while it works: every call starts Python and reads boto3 anew."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
@@ -22,13 +25,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         """Call the module until it is done."""
         super().run(tmp, task_vars)
         end_with_the_playbook()
-        arguments = {"run": uuid.uuid4().hex, **self._task.args}
-        lines: list[str] = []
-        while True:
-            result: dict[str, t.Any] = self._execute_module(
-                module_name="diffusion.fleet.release", module_args=arguments, task_vars=task_vars
-            )
-            lines += show(result.get("lines", ()), lines)
-            if result.get("failed") or result.get("done", True):
-                return {**result, "lines": lines}
-            arguments["context"] = result["context"]
+        with Lines(follow=self._is_here()) as lines:
+            arguments = {"run": uuid.uuid4().hex, **self._task.args}
+            if lines.path:
+                arguments = {"hold": WHOLE_RELEASE, "progress": lines.path, **arguments}
+            while True:
+                result: dict[str, t.Any] = self._execute_module(
+                    module_name="diffusion.fleet.release", module_args=arguments, task_vars=task_vars
+                )
+                lines.answered(result.get("lines", ()))
+                if result.get("failed") or result.get("done", True):
+                    return {**result, "lines": lines.said}
+                arguments["context"] = result["context"]
+
+    def _is_here(self) -> bool:
+        """Whether the module will run on this machine as this user, and can write to a file of ours."""
+        return self._connection.transport == "local" and not self._play_context.become

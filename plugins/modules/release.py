@@ -198,6 +198,11 @@ options:
     description: How long one call works before it answers, in seconds.
     type: float
     default: 8
+  progress:
+    description:
+      - A file to which each line is added as soon as it is true, for whoever wants to see them before the module answers.
+      - Where the module runs on the controller itself the action plugin makes one, and one call lasts to the end of the release.
+    type: path
 attributes:
   check_mode:
     support: full

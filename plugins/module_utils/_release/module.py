@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import getpass
 import socket
@@ -56,6 +57,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "owner": {"type": "str"},
     "context": {"type": "dict", "default": {}},
     "hold": {"type": "float", "default": 8},
+    "progress": {"type": "path"},
 }
 
 
@@ -141,7 +143,15 @@ def run_release(
     for tick in run.ticks(context, params["hold"]):
         if not lines or lines[-1] != tick.action.line:
             lines.append(tick.action.line)
+            _tell(params["progress"], tick.action.line)
     return _result(t.cast(Tick, tick), lines)
+
+
+def _tell(progress: str | None, line: str) -> None:
+    """Let whoever watches know at once. Nobody there is no reason to stop a release."""
+    if progress:
+        with contextlib.suppress(OSError), open(progress, "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
 
 
 def _preview(tick: Tick) -> dict[str, t.Any]:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.paces import Paces, slowdown
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement import paces
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job, Summary, summarize
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.shares import (
     binomial_at_least,
     fisher_greater,
@@ -71,7 +72,7 @@ class Finding:
     p_value: float | None = None
     ratio: float | None = None
     at_least: float | None = None
-    """Lower limit of the ratio at the level."""
+    """Lower limit of the ratio at the level; only where the ratio is more than its limit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,20 @@ class Sample:
     levels: t.Mapping[str, float]
     limits: Limits
 
+    @functools.cached_property
+    def mine(self) -> Summary:
+        """The candidate's numbers."""
+        return summarize(self.ours)
+
+    @functools.cached_property
+    def other(self) -> Summary:
+        """Stable's numbers."""
+        return summarize(self.theirs)
+
+    def finding(self, name: str, worse: bool, sentence: str, **numbers: float) -> Finding:
+        """What a comparison found at this look."""
+        return Finding(name, self.scope, len(self.ours), self.levels[name], worse, sentence, **numbers)
+
 
 def compare(sample: Sample) -> list[Finding]:
     """All comparisons that have a part of the limit at this look."""
@@ -91,115 +106,110 @@ def compare(sample: Sample) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
-Chosen = t.Callable[[Job], bool]
+Share = t.Callable[[Summary], tuple[int, int]]
+"""How many are bad, and of how many."""
 
 
-def _jobs(rows: t.Sequence[Job]) -> list[Job]:
-    return [row for row in rows if not row.restart]
-
-
-def _against_stable(name: str, chosen: Chosen, wording: str, *, rows: bool = False) -> t.Callable[[Sample], Finding]:
-    """A share compared with stable's by Fisher's exact test; ``rows`` counts restarts among the whole."""
-    of = list if rows else _jobs
+def _against_stable(name: str, share: Share, wording: str) -> t.Callable[[Sample], Finding]:
+    """A share compared with stable's by Fisher's exact test."""
 
     def finding(sample: Sample) -> Finding:
-        ours, theirs, level = of(sample.ours), of(sample.theirs), sample.levels[name]
-        bad, other = sum(map(chosen, ours)), sum(map(chosen, theirs))
-        p = fisher_greater(bad, len(ours), other, len(theirs))
-        worse = bad >= sample.limits.min_failures and p < level
-        sentence = f"{wording.format(bad=bad, jobs=len(ours))}, more than on stable (p = {p:.2g})"
-        return Finding(name, sample.scope, len(sample.ours), level, worse, sentence, p_value=p)
+        (bad, total), other = share(sample.mine), share(sample.other)
+        p = fisher_greater(bad, total, *other)
+        worse = bad >= sample.limits.min_failures and p < sample.levels[name]
+        sentence = f"{wording.format(bad=bad, jobs=total)}, more than on stable (p = {p:.2g})"
+        return sample.finding(name, worse, sentence, p_value=p)
 
     return finding
 
 
-def _bad(row: Job) -> bool:
-    """For the absolute limit a restart is a lost attempt like any other."""
-    return row.failed or row.restart
+def _against_limit(
+    name: str, share: Share, limit: t.Callable[[Limits], float], wording: str
+) -> t.Callable[[Sample], Finding | None]:
+    """A share compared with a limit; what stable suffers from just as much is left to the comparison with stable."""
 
+    def finding(sample: Sample) -> Finding | None:
+        (bad, total), (other_bad, other_total), most = share(sample.mine), share(sample.other), limit(sample.limits)
+        if most >= 1:
+            return None
+        p = binomial_at_least(bad, total, most)
+        alone = not other_total or other_bad < most * other_total
+        worse = bad >= sample.limits.min_failures and p < sample.levels[name] and alone
+        sentence = f"{wording.format(bad=bad, jobs=total)}, more than {most:.0%} (p = {p:.2g})"
+        return sample.finding(name, worse, sentence, p_value=p)
 
-def _failure_limit(sample: Sample) -> Finding:
-    """Whether the true share lies above the limit; what stable suffers from just as much is only compared with it."""
-    limit, level, name = sample.limits.max_failure_share, sample.levels["failure limit"], "failure limit"
-    rows, bad = sample.ours, sum(map(_bad, sample.ours))
-    p = binomial_at_least(bad, len(rows), limit)
-    allowed = sum(map(_bad, sample.theirs)) < limit * len(sample.theirs) if sample.theirs else True
-    worse = bad >= sample.limits.min_failures and p < level and allowed
-    sentence = f"{bad} of {len(rows)} jobs failed, more than {limit:.0%} (p = {p:.2g})"
-    return Finding(name, sample.scope, len(rows), level, worse, sentence, p_value=p)
-
-
-def _refused_limit(sample: Sample) -> Finding | None:
-    limit, level, jobs = sample.limits.max_refused_share, sample.levels["refused limit"], _jobs(sample.ours)
-    if limit >= 1:
-        return None
-    bad = sum(job.refused for job in jobs)
-    p = binomial_at_least(bad, len(jobs), limit)
-    sentence = f"{bad} of {len(jobs)} requests were refused as invalid, more than {limit:.0%} (p = {p:.2g})"
-    worse = bad >= sample.limits.min_failures and p < level
-    return Finding("refused limit", sample.scope, len(sample.ours), level, worse, sentence, p_value=p)
+    return finding
 
 
 def _pace_limit(sample: Sample) -> Finding | None:
     """Sign test of the median against the limit."""
-    limit, level = sample.limits.max_pace_ms, sample.levels["pace limit"]
-    paces = [pace for pace in (job.pace for job in sample.ours) if pace is not None]
-    if limit <= 0 or len(paces) < sample.limits.min_latency_jobs:
+    limit = sample.limits.max_pace_ms
+    if limit <= 0 or sample.mine.paced < sample.limits.min_latency_jobs:
         return None
-    over = sum(pace > limit for pace in paces)
-    p = binomial_at_least(over, len(paces), 0.5)
-    sentence = f"{over} of {len(paces)} jobs took more than {limit:g} ms per megapixel-step (p = {p:.2g})"
-    return Finding("pace limit", sample.scope, len(sample.ours), level, p < level, sentence, p_value=p)
+    over = sum(row.pace is not None and row.pace > limit for row in sample.ours)
+    p = binomial_at_least(over, sample.mine.paced, 0.5)
+    sentence = f"{over} of {sample.mine.paced} jobs took more than {limit:g} ms per megapixel-step (p = {p:.2g})"
+    return sample.finding("pace limit", p < sample.levels["pace limit"], sentence, p_value=p)
 
 
 def _latency(sample: Sample) -> Finding | None:
     """Slower beyond doubt, and by more than the limit."""
-    ours, theirs, limits = _paces(sample.ours), _paces(sample.theirs), sample.limits
-    if min(_count(ours), _count(theirs)) < max(limits.min_latency_jobs, 1):
+    limits = sample.limits
+    if min(sample.mine.paced, sample.other.paced) < max(limits.min_latency_jobs, 1):
         return None
-    level = sample.levels["latency"]
-    slower = slowdown(ours, theirs, level, limits.instance_spread)
-    worse = slower.ratio > limits.max_latency_ratio and slower.at_least > 1
+    ours, theirs, level = _paces(sample.ours), _paces(sample.theirs), sample.levels["latency"]
+    ratio = math.exp(paces.slowdown(ours, theirs))
+    if ratio <= limits.max_latency_ratio:
+        return sample.finding("latency", False, f"drawing takes {ratio:.2f} times as long as on stable", ratio=ratio)
+    spread = max(limits.instance_spread, paces.proven_spread(theirs))
+    surely = math.exp(paces.at_least(ours, theirs, level, spread))
     sentence = (
-        f"drawing takes {slower.ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g} "
-        f"(at least {slower.at_least:.2f} times at level {level:.2g})"
+        f"drawing takes {ratio:.2f} times as long as on stable, more than {limits.max_latency_ratio:g} "
+        f"(at least {surely:.2f} times at level {level:.2g})"
     )
-    return Finding(
-        "latency",
-        sample.scope,
-        len(sample.ours),
-        level,
-        worse,
-        sentence,
-        ratio=slower.ratio,
-        at_least=slower.at_least,
-    )
+    return sample.finding("latency", surely > 1, sentence, ratio=ratio, at_least=surely)
 
 
-def _paces(rows: t.Sequence[Job]) -> Paces:
-    paces: dict[str, list[float]] = collections.defaultdict(list)
+def _paces(rows: t.Sequence[Job]) -> paces.Paces:
+    by_instance: dict[str, list[float]] = collections.defaultdict(list)
     for row in rows:
-        if (pace := row.pace) is not None:
-            paces[row.instance].append(math.log(pace))
-    return paces
+        if row.pace is not None:
+            by_instance[row.instance].append(math.log(row.pace))
+    return by_instance
 
 
-def _count(paces: Paces) -> int:
-    return sum(map(len, paces.values()))
+def _failed(side: Summary) -> tuple[int, int]:
+    return side.failed, side.jobs
+
+
+def _refused(side: Summary) -> tuple[int, int]:
+    return side.refused, side.jobs
 
 
 COMPARISONS: t.Mapping[str, t.Callable[[Sample], Finding | None]] = {
-    "failures": _against_stable("failures", lambda row: row.failed, "{bad} of {jobs} jobs failed"),
-    "failure limit": _failure_limit,
-    "restarts": _against_stable("restarts", lambda row: row.restart, "the worker restarted {bad} times", rows=True),
+    "failures": _against_stable("failures", _failed, "{bad} of {jobs} jobs failed"),
+    "failure limit": _against_limit(
+        "failure limit",
+        lambda side: (side.lost, side.attempts),
+        lambda limits: limits.max_failure_share,
+        "{bad} of {jobs} jobs failed",
+    ),
+    "restarts": _against_stable(
+        "restarts", lambda side: (side.restarts, side.attempts), "the worker restarted {bad} times"
+    ),
     "out of memory": _against_stable(
-        "out of memory", lambda row: row.error_type == "out_of_memory", "{bad} of {jobs} jobs ran out of memory"
+        "out of memory", lambda side: (side.out_of_memory, side.jobs), "{bad} of {jobs} jobs ran out of memory"
     ),
     "invalid output": _against_stable(
-        "invalid output", lambda row: row.error_type == "invalid_output", "{bad} of {jobs} pictures were broken"
+        "invalid output", lambda side: (side.invalid_output, side.jobs), "{bad} of {jobs} pictures were broken"
     ),
-    "refused": _against_stable("refused", lambda row: row.refused, "{bad} of {jobs} requests were refused as invalid"),
-    "refused limit": _refused_limit,
+    "refused": _against_stable("refused", _refused, "{bad} of {jobs} requests were refused as invalid"),
+    "refused limit": _against_limit(
+        "refused limit",
+        _refused,
+        lambda limits: limits.max_refused_share,
+        "{bad} of {jobs} requests were refused as invalid",
+    ),
     "latency": _latency,
     "pace limit": _pace_limit,
 }

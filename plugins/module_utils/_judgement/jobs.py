@@ -7,7 +7,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
+import functools
 import json
+import operator
 import statistics
 import typing as t
 
@@ -39,24 +41,23 @@ class Job:
         """Whether this is a restart of the worker."""
         return self.outcome == RESTARTED
 
-    @property
-    def failed(self) -> bool:
-        """Whether the release, not the request, is to blame; a smoke request is known to be good."""
-        bad = self.outcome in ("failed", "handed_back")
-        return bad and (self.smoke or self.error_type not in USER_ERRORS)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the request was found invalid."""
-        return self.error_type in USER_ERRORS and not self.smoke
-
-    @property
+    @functools.cached_property
     def pace(self) -> float | None:
         """Draw time per unit of work in milliseconds per megapixel-step; None for a cold or failed job."""
         work = self.steps * self.pixels
         if self.outcome != "succeeded" or self.sequence <= WARM_UP_JOBS or not work or self.draw_ms <= 0:
             return None
         return self.draw_ms / work * 1e6
+
+
+def is_failure(outcome: str, error_type: str | None, smoke: bool) -> bool:
+    """Whether the release, not the request, is to blame; a smoke request is known to be good."""
+    return outcome in ("failed", "handed_back") and (smoke or error_type not in USER_ERRORS)
+
+
+def is_refusal(outcome: str, error_type: str | None, smoke: bool) -> bool:
+    """Whether the request was found invalid."""
+    return error_type in USER_ERRORS and not smoke
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,19 +75,35 @@ class Summary:
     """Milliseconds per megapixel-step."""
     paced: int
 
+    @property
+    def attempts(self) -> int:
+        """Jobs, and those that a restart cut off."""
+        return self.jobs + self.restarts
+
+    @property
+    def lost(self) -> int:
+        """Attempts that came to nothing through the worker's fault."""
+        return self.failed + self.restarts
+
+
+_KIND = operator.attrgetter("outcome", "error_type", "smoke")
+_PACE = operator.attrgetter("pace")
+_INSTANCE = operator.attrgetter("instance")
+
 
 def summarize(rows: t.Sequence[Job]) -> Summary:
-    """Count one side."""
-    jobs = [row for row in rows if not row.restart]
-    paces = [pace for pace in (job.pace for job in jobs) if pace is not None]
+    """Count one side; kinds first, since rows are many and kinds are few."""
+    kinds = collections.Counter(map(_KIND, rows))
+    paces = [pace for pace in map(_PACE, rows) if pace is not None]
+    restarts = sum(number for (outcome, _error, _smoke), number in kinds.items() if outcome == RESTARTED)
     return Summary(
-        jobs=len(jobs),
-        failed=sum(job.failed for job in jobs),
-        refused=sum(job.refused for job in jobs),
-        invalid_output=sum(job.error_type == "invalid_output" for job in jobs),
-        out_of_memory=sum(job.error_type == "out_of_memory" for job in jobs),
-        restarts=len(rows) - len(jobs),
-        instances=len({job.instance for job in rows}),
+        jobs=len(rows) - restarts,
+        failed=sum(number for kind, number in kinds.items() if is_failure(*kind)),
+        refused=sum(number for kind, number in kinds.items() if is_refusal(*kind)),
+        invalid_output=sum(number for kind, number in kinds.items() if kind[1] == "invalid_output"),
+        out_of_memory=sum(number for kind, number in kinds.items() if kind[1] == "out_of_memory"),
+        restarts=restarts,
+        instances=len(set(map(_INSTANCE, rows))),
         median_pace=statistics.median(paces) if paces else None,
         paced=len(paces),
     )

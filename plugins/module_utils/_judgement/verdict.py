@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
+import operator
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement import looks
@@ -18,6 +20,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.compari
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job, Summary, summarize
 
+_at = operator.attrgetter("at")
 Scope = t.Literal["release", "step", "both"]
 Outcome = t.Literal["pass", "fail", "inconclusive"]
 ENOUGH = 200
@@ -64,9 +67,9 @@ def judge(candidate: t.Sequence[Job], stable: t.Sequence[Job], limits: Limits, s
     Only jobs that succeeded since the step was reached count towards ``min_jobs``.
     """
     stage = stage or Stage()
-    ours, theirs = (sorted(rows, key=lambda row: row.at) for rows in (candidate, stable))
+    ours, theirs = (sorted(rows, key=_at) for rows in (candidate, stable))
     findings = _look(ours, theirs, limits, stage, closing=False)
-    fresh = sum(row.outcome == "succeeded" for row in ours if row.at >= stage.since)
+    fresh = sum(row.outcome == "succeeded" for row in _since(ours, stage.since))
     if stage.closing and fresh >= limits.min_jobs and not _reason(findings):
         findings += _look(ours, theirs, limits, stage, closing=True)
     outcome, sentence = _decide(_reason(findings), fresh, limits, bool(theirs))
@@ -91,7 +94,7 @@ def _look(
     ours: t.Sequence[Job], theirs: t.Sequence[Job], limits: Limits, stage: Stage, *, closing: bool
 ) -> list[Finding]:
     """Compare at the latest look of the release and of the step, or at everything."""
-    own = [row for row in ours if row.at >= stage.since]
+    own = _since(ours, stage.since)
     scopes: list[tuple[Scope, t.Sequence[Job]]] = (
         [("both", ours)] if stage.step == 1 or len(own) == len(ours) else [("release", ours), ("step", own)]
     )
@@ -121,12 +124,17 @@ def _control(
 ) -> t.Sequence[Job]:
     """Stable's jobs up to then: of the same time where they are enough, so that both sides met the same load."""
     enough = max(limits.min_jobs, min(len(rows), ENOUGH))
-    past = [row for row in theirs if row.at <= until]
+    past = theirs[: bisect.bisect_right(theirs, until, key=_at)]
     for since in times:
-        together = [row for row in past if row.at >= since]
+        together = _since(past, since)
         if len(together) >= enough:
             return together
     return past
+
+
+def _since(rows: t.Sequence[Job], since: float) -> t.Sequence[Job]:
+    """The rows from then on, of rows in order of time."""
+    return rows[bisect.bisect_left(rows, since, key=_at) :]
 
 
 def _numbers(ours: Summary, theirs: Summary, ratio: float | None) -> str:

@@ -158,6 +158,7 @@ def _run(world: World, group: Group, template: Template, override: Params, subne
     user_data = data.get("UserData")
     encoded = Base64EncodedString(str(user_data)) if user_data else None
     ec2 = backend.run_instances(image, 1, encoded, list(data.get("SecurityGroups") or []), **extra).instances[0]
+    ec2.launch_time = f"{world.now():%Y-%m-%dT%H:%M:%S.000Z}"  # moto stamps it with the machine's clock
     _attach_profile(backend, ec2.id, data.get("IamInstanceProfile"))
     return Member(
         ec2.id,

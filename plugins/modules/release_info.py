@@ -95,6 +95,12 @@ candidate:
   returned: success
   type: dict
   sample: {"version": "1.1.0", "release_id": "00aa11bb22cc", "template_version": "3"}
+inferred:
+  description: What a fleet without a ledger was found to run, and how that is known; empty where there is a ledger.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 rejected:
   description: Versions that went back or were left, with reasons, the last ten.
   returned: success

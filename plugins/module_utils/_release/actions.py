@@ -29,6 +29,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     ledger as ledgers,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
@@ -106,10 +107,22 @@ class Actions:
         return self._guard.take(seen)
 
     def _claim(self, seen: Observation, action: Action) -> Context:
+        if seen.adoption is not None:
+            return self._adopt(seen, seen.adoption)
         context = self._guard.claim(seen)
         if seen.ledger.is_open:
             return self._tell(seen, events.of_takeover(seen), context)
         return self._tell_the_end(seen, context) if context.taken_from else context
+
+    def _adopt(self, seen: Observation, adoption: Adoption) -> Context:
+        """Pin the group, write the history, then the ledger: until it is there, the next run infers it again."""
+        self._guard.check(seen)
+        if adoption.pin is not None:
+            fleet.update_group(self._aws.client("autoscaling"), self._names, seen.group, adoption.pin)
+        by = f"{seen.options.owner}@{seen.options.host}"
+        record = adoption.record(self._names, by, seen.now.isoformat())
+        history.write(self._aws.client("s3"), self._bucket(seen), record)
+        return dataclasses.replace(self._guard.claim(seen), changed=True)
 
     def _tell_the_end(self, seen: Observation, context: Context) -> Context:
         """The run whose lock was left may have closed its release without saying so."""

@@ -29,7 +29,7 @@ def decide(seen: Observation) -> Action:
     if not seen.mine:
         return _without_lock(seen)
     if seen.ledger.epoch < seen.held_epoch:
-        return Action(Kind.CLAIM, "holding the lock")
+        return Action(Kind.CLAIM, seen.adoption.line if seen.adoption else "holding the lock")
     if seen.projections != seen.ledger.projections():
         return Action(Kind.REPAIR, _repair_line(seen))
     if seen.ledger.status is Status.ROLLING_BACK:
@@ -91,8 +91,9 @@ def _who(lock: Lock | None) -> str:
 
 def _enter(seen: Observation) -> Action:
     """Nobody else is here: is there anything to do at all?"""
-    # A lock that a dead run left is taken over even with nothing to do, so that it goes.
-    if not seen.ledger.is_open and seen.projections == seen.ledger.projections() and seen.lock is None:
+    # A lock that a dead run left is taken over even with nothing to do, so that it goes; so is a fleet without a ledger.
+    settled = seen.lock is None and seen.adoption is None and seen.projections == seen.ledger.projections()
+    if not seen.ledger.is_open and settled:
         idle = _nothing_to_do(seen)
         if idle is not None:
             return idle

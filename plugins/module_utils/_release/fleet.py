@@ -189,7 +189,10 @@ def _request(names: Names, desired: dict[str, t.Any], preferences: dict[str, t.A
 
 @aws_call("set the group's template and capacity")
 def update_group(autoscaling: t.Any, names: Names, group: Group, template_version: str, **capacity: int) -> None:
-    """Set the template version, and MinSize or DesiredCapacity where given. Only for a group without instances."""
+    """Set the template version, and MinSize or DesiredCapacity where given.
+
+    Only for a group without instances, or to name by its number the version that the instances run.
+    """
     configuration = desired_configuration(names, group, template_version)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=names.group, **configuration, **capacity)
 

@@ -10,6 +10,7 @@ import json
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger_check import problem
 
 SCHEMA = 1
 REJECTED_KEPT = 10
@@ -114,21 +115,29 @@ def _short(text: str | None, limit: int) -> str | None:
 def parse_ledger(text: str) -> Ledger:
     """Read the record.
 
-    Raises: InvalidInput when it was edited into something else.
+    Raises: InvalidInput when it was edited into something else, or written by a later version.
     """
     try:
         record = json.loads(text)
-        schema = record.pop("schema")
-        if schema > SCHEMA:
-            raise InvalidInput(f"The ledger has schema {schema}; this collection knows up to {SCHEMA}: update it.")
-        for role in ("stable", "previous", "candidate"):
-            record[role] = Release(**record[role]) if record.get(role) else None
+    except ValueError as error:
+        raise InvalidInput(f"The ledger cannot be read: it is not JSON ({error}).") from error
+    wrong = problem(record, FIELDS, [status.value for status in Status], RELEASE_FIELDS, schema=SCHEMA)
+    if wrong:
+        raise InvalidInput(f"The ledger cannot be used: {wrong}.")
+    del record["schema"]
+    try:
         record["rejected"] = tuple(Rejection(**item) for item in record.get("rejected", ()))
-        record["status"] = Status(record["status"])
-        record["epoch"] = record.get("epoch") or 0
-        return Ledger(**record)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"The ledger cannot be read ({error}): restore it from its parameter history.") from error
+    except TypeError as error:
+        raise InvalidInput(f"The ledger cannot be used: rejected={record['rejected']!r} ({error}).") from error
+    for role in ("stable", "previous", "candidate"):
+        record[role] = Release(**record[role]) if record.get(role) else None
+    record["status"] = Status(record["status"])
+    record["epoch"] = record.get("epoch") or 0
+    return Ledger(**record)
+
+
+FIELDS = frozenset(field.name for field in dataclasses.fields(Ledger))
+RELEASE_FIELDS = frozenset(field.name for field in dataclasses.fields(Release))
 
 
 def begun(

@@ -158,7 +158,8 @@ def _preview(tick: Tick) -> dict[str, t.Any]:
     if tick.action.failure is not None:
         raise tick.action.failure
     idle = tick.action.kind is Kind.DONE
-    lines = [tick.action.line] if idle else [_intention(tick), *_plan_lines(tick)]
+    found = [tick.seen.adoption.line] if tick.seen.adoption else []
+    lines = [tick.action.line] if idle else [*found, _intention(tick), *_plan_lines(tick)]
     result = _result(tick, lines) | {"done": True, "changed": not idle}
     return result | {"diff": _diff(tick, lines, idle)}
 
@@ -170,6 +171,8 @@ def _intention(tick: Tick) -> str:
         if seen.options.goal is Goal.ROLLED_BACK:
             return f"would give up the open release of {version} and return to {_open_goal(tick)}"
         return f"would take up the open release of {version} ({ledger.status.value}, {ledger.step} steps passed)"
+    if seen.adoption and seen.target is None:
+        return "would find nothing to roll back to"
     target = seen.target.release.version if seen.target else "none"
     return f"would go from {ledger.stable.version if ledger.stable else 'nothing'} to {target}"
 

@@ -17,6 +17,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     history,
     replay,
     store,
+    takeover,
     targets,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
@@ -62,8 +63,9 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
     group = fleet.read_group(autoscaling, names)
     parameters = store.read_parameters(aws.client("ssm"), names)
     if not parameters.provisioned or parameters.host is None:
-        raise NotFound(f"Parameter {names.host} is missing: run provision.yml -e deployment_id={names.deployment_id}.")
-    ledger = parameters.ledger
+        raise not_provisioned(names, parameters)
+    adoption = takeover.look(aws, names, group, parameters)
+    ledger = adoption.ledger if adoption else parameters.ledger
     wanted = Wanted() if ledger.is_open else look_for(aws, names, options, ledger, group, parameters.host)
     seen = Observation(
         now=now,
@@ -72,6 +74,7 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
         ledger=ledger,
         group=group,
         projections=parameters.projections,
+        adoption=adoption,
         lock=parameters.lock,
         refresh=refresh,
         plan=_plan(aws, names, options, ledger, group),
@@ -82,6 +85,18 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
     if ledger.status is Status.ROLLING_BACK:
         return dataclasses.replace(seen, failures=_failures(aws, names, seen))
     return _look_closer(aws, names, seen) if ledger.status is Status.IN_PROGRESS else seen
+
+
+def not_provisioned(names: Names, parameters: store.Parameters) -> NotFound:
+    """What to run where the host settings are missing; a fleet of older scripts loses nothing by it."""
+    found = f"Parameter {names.host} is missing: run provision.yml -e deployment_id={names.deployment_id}"
+    if not takeover.needed(parameters):
+        return NotFound(f"{found}.")
+    version = parameters.projections["image-version"]
+    return NotFound(
+        f"{found}, then deploy.yml. The fleet runs {version} without a ledger: provision.yml leaves its instances and "
+        "their template alone, and the first deploy.yml takes it over."
+    )
 
 
 def look_for(

@@ -13,6 +13,9 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger im
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group
 
+MOVING_TAG = "latest"
+"""A tag that older build scripts moved along: it names no version."""
+
 
 def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, str]]:
     """(version, digest) of the images asked for: that version, or all of them, newest push first.
@@ -20,7 +23,7 @@ def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, st
     Raises: NotFound, InvalidInput when the version was never pushed.
     """
     images = _images(ecr, names.group)
-    tagged = [(tag, row["imageDigest"]) for row in images for tag in row.get("imageTags", ())]
+    tagged = [(tag, row["imageDigest"]) for row in images for tag in row.get("imageTags", ()) if tag != MOVING_TAG]
     if version is None:
         return tagged
     found = [pair for pair in tagged if pair[0] == version]

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
-from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, store
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, store, takeover
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, plan_from_dict
@@ -30,10 +30,15 @@ def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> di
     autoscaling = aws.client("autoscaling")
     group = fleet.read_group(autoscaling, names)
     parameters = store.read_parameters(aws.client("ssm"), names)
-    if not parameters.provisioned:
+    adoption = takeover.look(aws, names, group, parameters)
+    if not parameters.provisioned and adoption is None:
         raise NotFound(f"Parameter {names.host} is missing: run provision.yml -e deployment_id={deployment_id}.")
-    ledger, s3, bucket = parameters.ledger, aws.client("s3"), names.bucket(group.account_id)
-    records = history.newest(s3, bucket, past) if past > 0 else []
+    ledger, s3, bucket = (
+        adoption.ledger if adoption else parameters.ledger,
+        aws.client("s3"),
+        names.bucket(group.account_id),
+    )
+    records = history.newest(s3, bucket, past) if past > 0 and parameters.provisioned else []
     record = (history.read(s3, bucket, ledger.sequence) or {}) if ledger.is_open else {}
     lock = _lock(parameters.lock, now)
     status = {
@@ -42,6 +47,7 @@ def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> di
         "time": now.isoformat(),
         "status": ledger.status.value,
         **{role: _release(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
+        "inferred": list(adoption.notes) if adoption else [],
         "rejected": [dataclasses.asdict(item) for item in ledger.rejected],
         "ledger": dataclasses.asdict(ledger) | {"status": ledger.status.value},
         "parameters": dict(parameters.projections),
@@ -51,10 +57,16 @@ def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> di
         "group": {"desired": group.desired, "in_service": group.in_service, "maximum": group.maximum},
         "instances": share(ledger, group),
         "refresh": _refresh(fleet.read_newest_refresh(autoscaling, names.group)),
-        "next": next_step(ledger, lock, group),
+        "next": next_step(ledger, lock, group) if adoption is None else _first_run(parameters),
         "history": [_timed(row) for row in records],
     }
     return status | {"lines": status_lines(status)}
+
+
+def _first_run(parameters: store.Parameters) -> str:
+    """What takes a fleet without a ledger over."""
+    first = "" if parameters.provisioned else "provision.yml, then "
+    return f"{first}deploy.yml: the fleet has no ledger, and the first deploy takes it over as inferred here"
 
 
 def _release(release: Release | None) -> dict[str, t.Any] | None:

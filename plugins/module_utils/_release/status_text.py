@@ -17,7 +17,8 @@ def status_lines(status: Record) -> list[str]:
     rows = [_step_line(row) for row in status["steps"]]
     instances = [_instances_line(row) for row in status["instances"]]
     past = [line for record in status["history"] for line in _record_lines(record)]
-    tree = [*releases, *rejected, *_under_way(status), *rows, *instances, f"  next      {status['next']}"]
+    inferred = [f"  inferred  {note}" for note in status["inferred"]]
+    tree = [*inferred, *releases, *rejected, *_under_way(status), *rows, *instances, f"  next      {status['next']}"]
     return [_head(status), *tree, *past]
 
 

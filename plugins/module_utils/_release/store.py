@@ -27,6 +27,8 @@ class Parameters:
     """Everything under the deployment's path, read at once."""
 
     provisioned: bool
+    recorded: bool
+    """Whether there is a ledger; without one, ``ledger`` is an empty one."""
     ledger: Ledger
     projections: t.Mapping[str, str]
     host: t.Mapping[str, t.Any] | None
@@ -39,14 +41,27 @@ def read_parameters(ssm: t.Any, names: Names) -> Parameters:
     projections = {
         name: str(rows[f"{names.root}/{name}"]["Value"]) for name in PROJECTIONS if f"{names.root}/{name}" in rows
     }
-    ledger = parse_ledger(rows[names.ledger]["Value"]) if names.ledger in rows else Ledger()
+    ledger = _ledger(rows[names.ledger]["Value"], names) if names.ledger in rows else Ledger()
     return Parameters(
         provisioned=names.host in rows,
+        recorded=names.ledger in rows,
         ledger=ledger,
         projections=projections,
         host=_host(rows[names.host]["Value"]) if names.host in rows else None,
         lock=_newest_lock(rows, names),
     )
+
+
+def _ledger(text: str, names: Names) -> Ledger:
+    """The record, or what to do about one that cannot be used."""
+    try:
+        return parse_ledger(text)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{error.message} Nothing was changed. Write the last good value of {names.ledger} back "
+            f"(aws ssm get-parameter-history --name {names.ledger}), or delete the parameter: the next deploy.yml then "
+            "builds the ledger again from what runs."
+        ) from error
 
 
 @aws_call("read the parameters of the deployment")

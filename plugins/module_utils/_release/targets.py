@@ -37,7 +37,7 @@ def past_releases(records: t.Iterable[Record], ledger: Ledger) -> list[tuple[int
     found = [
         (int(record["sequence"]), Release(**record["candidate"]))
         for record in records
-        if record.get("kind") == "deploy" and record.get("outcome") == "succeeded"
+        if record.get("kind") in ("deploy", "adoption") and record.get("outcome") == "succeeded"
     ]
     return [(sequence, release) for sequence, release in found if not ledger.refuses(release.release_id)]
 

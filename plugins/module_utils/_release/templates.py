@@ -107,6 +107,11 @@ def _versions(ec2: t.Any, name: str) -> list[dict[str, t.Any]]:
         raise NotFound(f"Launch template {name} does not exist: run provision.yml.") from error
 
 
+def read_versions(ec2: t.Any, names: Names) -> list[dict[str, t.Any]]:
+    """All versions of the deployment's launch template."""
+    return _versions(ec2, names.group)
+
+
 def has_version(ec2: t.Any, names: Names, number: str | None) -> bool:
     """Whether that template version still exists."""
     return any(str(row["VersionNumber"]) == number for row in _versions(ec2, names.group))

@@ -16,6 +16,9 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger im
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import Failures
 
+if t.TYPE_CHECKING:
+    from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption
+
 LIVE = frozenset({"Pending", "InProgress", "Baking"})
 """A refresh that can still be rolled back (RollbackInstanceRefresh API reference)."""
 RETURNING = frozenset({"Cancelling", "RollbackInProgress"})
@@ -241,6 +244,8 @@ class Observation:
     ledger: Ledger
     group: Group
     projections: t.Mapping[str, str]
+    adoption: Adoption | None = None
+    """The fleet has no ledger: ``ledger`` was inferred, and the run that takes the lock writes it."""
     lock: Lock | None = None
     refresh: Refresh | None = None
     plan: Plan | None = None

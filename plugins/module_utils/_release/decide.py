@@ -91,7 +91,7 @@ def _who(lock: Lock | None) -> str:
 
 def _enter(seen: Observation) -> Action:
     """Nobody else is here: is there anything to do at all?"""
-    # A lock that a dead run left is taken over even with nothing to do, so that it goes; so is a fleet without a ledger.
+    # With nothing to do as well, the lock that a dead run left is taken, so that it goes, and a lost ledger is written.
     settled = seen.lock is None and seen.adoption is None and seen.projections == seen.ledger.projections()
     if not seen.ledger.is_open and settled:
         idle = _nothing_to_do(seen)

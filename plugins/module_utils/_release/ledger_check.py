@@ -80,7 +80,6 @@ def _open(record: Record) -> str:
     missing = [name for name in wanted if not record.get(name)]
     if missing:
         return f"status={status} needs {' and '.join(missing)}"
-    candidate = record.get("candidate")
-    if status == "in-progress" and not candidate["template_version"]:
-        return "candidate has no template_version"
-    return ""
+    candidate = record.get("candidate") or {}
+    pinned = status != "in-progress" or candidate.get("template_version")
+    return "" if pinned else "candidate has no template_version"

@@ -71,7 +71,22 @@ HANGS = BadBuild(
         "        return [[",
     ),
 )
+FREEZES = BadBuild(
+    "freezes",
+    "freezes in the middle of jobs",
+    "a library keeps the interpreter to itself: nothing in the process runs any more, its own watchdog neither",
+    Edit(
+        ENGINE,
+        "                progress()\n        return [[",
+        "                progress()\n"
+        "                if _step + 1 == job.steps // 2:\n"
+        "                    __import__('os').kill(__import__('os').getpid(), 19)\n"
+        "        return [[",
+    ),
+)
 ALL = (DIES_AT_BOOT, NEVER_READY, FAILS_JOBS, TWICE_AS_SLOW, HANGS)
+MORE = (FREEZES,)
+"""Tried when they are named."""
 
 
 def write_source(build: BadBuild, target: Path, version: str) -> Path:

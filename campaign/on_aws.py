@@ -19,6 +19,8 @@ JOB_SECONDS = 5.0
 """A picture of 512 × 512 in 20 steps on the T4 of a g4dn.xlarge."""
 HANG_SECONDS = 120.0
 """SD_HANG_SECONDS where nothing is set (worker_app/src/api_scheduler/settings.py)."""
+HEALTH_SECONDS = 45.0
+"""Three probes of the health timer, ten seconds apart, that wait for five (local_aws/runner/health.py has the same)."""
 LOG_SECONDS = 5.0
 """From a finished job to its line in the log group (DESIGN: shipped within 5 s)."""
 
@@ -55,6 +57,7 @@ def estimate(key: str, seen: Seen) -> Estimate:
         "fails": (boot + each * JOB_SECONDS, f"{boot} launch + {each:.0f} jobs × {JOB_SECONDS:g}"),
         "slow": (boot + each * 2 * JOB_SECONDS, f"{boot} launch + {each:.0f} jobs × {2 * JOB_SECONDS:g}"),
         "hangs": (boot + max(each, 1) * HANG_SECONDS, f"{boot} launch + {max(each, 1):.0f} hangs × {HANG_SECONDS:g}"),
+        "freezes": (boot + HEALTH_SECONDS, f"{boot} launch + {HEALTH_SECONDS:g} health timer"),
     }[key]
     verdict = start + spent + LOG_SECONDS + timing["poll"]
     return Estimate(verdict, verdict + boot + timing["poll"], f"{start} start + {how}")

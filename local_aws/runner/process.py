@@ -8,6 +8,7 @@ import logging
 import os
 import queue
 import signal
+import socket
 import threading
 import time
 import typing as t
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from local_aws import store
 from local_aws.faults import Kind
-from local_aws.runner import cloud_config, images
+from local_aws.runner import cloud_config, health, images
 from local_aws.runner.base import HostEvent, Instance, RunnerError
 from local_aws.runner.shipping import Shipper
 from local_aws.runner.unit import Unit
@@ -37,8 +38,10 @@ class ProcessRunner:
         endpoint: str,
         preload: t.Mapping[str, t.Sequence[str]] | None = None,
         lock_file: Path | None = None,
+        health_seconds: float = health.EVERY_SECONDS,
     ) -> None:
         self.state_dir = state_dir
+        self.health_seconds = health_seconds
         self.endpoint = endpoint
         self.worker_python = worker_python.absolute()
         # Not resolve(): a virtual environment's python is a link out of it.
@@ -53,6 +56,7 @@ class ProcessRunner:
         self._closing = threading.Event()
         (state_dir / "log").mkdir(parents=True, exist_ok=True)
         threading.Thread(target=self._supervise, name="runner", daemon=True).start()
+        threading.Thread(target=self._probe, name="health", daemon=True).start()
 
     def preload(self, kind: str) -> None:
         """Start that engine's zygote now, so that the first instance need not wait for its imports."""
@@ -107,17 +111,18 @@ class ProcessRunner:
 
     def start(self, root: Path, env: t.Mapping[str, str], instance: Instance) -> None:
         """Start the worker from ``root``."""
-        full = self._environment(env, instance.instance_id)
+        port = _free_port()
+        full = self._environment(env, instance.instance_id, port)
         log = self._log_path(instance.instance_id)
         shipper = Shipper(log, env.get("SD_LOG_GROUP", ""), instance.instance_id)
-        unit = Unit(instance.instance_id, root, full, log, shipper)
+        unit = Unit(instance.instance_id, root, full, log, shipper, port)
         with self._lock:
             if self._closing.is_set() or instance.instance_id in self._off:
                 return
             self._units[instance.instance_id] = unit
         self._launch(unit)
 
-    def _environment(self, env: t.Mapping[str, str], instance_id: str) -> dict[str, str]:
+    def _environment(self, env: t.Mapping[str, str], instance_id: str, port: int) -> dict[str, str]:
         base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         return (
             base
@@ -130,7 +135,7 @@ class ProcessRunner:
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_CONFIG_FILE": os.devnull,
                 "SD_HTTP_HOST": "127.0.0.1",
-                "SD_HTTP_PORT": "0",
+                "SD_HTTP_PORT": str(port),
             }
         )
 
@@ -191,6 +196,14 @@ class ProcessRunner:
                 shipped = now
                 self._ship(units)
 
+    def _probe(self) -> None:
+        """The health timers of all hosts."""
+        while not self._closing.wait(self.health_seconds):
+            with self._lock:
+                units = list(self._units.values())
+            for unit in units:
+                unit.probe(min(health.TIMEOUT_SECONDS, self.health_seconds))
+
     def _ship(self, units: list[Unit]) -> None:
         for unit in units:
             try:
@@ -226,3 +239,10 @@ class ProcessRunner:
             unit.kill(signal.SIGKILL)
         for zygote in zygotes:
             zygote.close()
+
+
+def _free_port() -> int:
+    """A port for one worker: all hosts of this runner share one address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

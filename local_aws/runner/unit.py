@@ -9,6 +9,8 @@ import os
 import signal
 from pathlib import Path
 
+from local_aws.runner import health
+from local_aws.runner.health import Health
 from local_aws.runner.shipping import Shipper
 from local_aws.runner.zygotes import Zygote
 
@@ -28,10 +30,14 @@ class Unit:
     env: dict[str, str]
     log: Path
     shipper: Shipper
+    port: int = 0
     pid: int | None = None
     stopping: bool = False
     failures: int = 0
     last_status: str = ""
+    health: Health | None = None
+    silent: bool = False
+    """It runs and does not answer its health timer: it is killed and not started again."""
     _zygote: Zygote | None = None
     _since: float = 0.0
     _restart_at: float | None = None
@@ -68,15 +74,28 @@ class Unit:
 
     @property
     def gave_up(self) -> bool:
-        """It failed too often in a row."""
-        return not self.stopping and self.pid is None and self.failures >= FAILURES
+        """It failed too often in a row, or runs without a sign of life."""
+        return not self.stopping and self.pid is None and (self.silent or self.failures >= FAILURES)
 
     def due(self, now: float) -> bool:
         """Whether to start it again now."""
-        return not self.stopping and self._restart_at is not None and now >= self._restart_at
+        return not self.stopping and not self.silent and self._restart_at is not None and now >= self._restart_at
+
+    def probe(self, timeout: float) -> None:
+        """Ask the worker whether it is alive; one that is silent for too long is killed for good."""
+        pid = self.pid
+        if pid is None:
+            return
+        if self.health is None or self.health.pid != pid:
+            self.health = Health(pid)
+        if self.health.note(health.alive(self.port, timeout)) and self.pid == pid:
+            self.silent = True
+            self.kill(signal.SIGKILL)
 
     def failure(self) -> str:
         """Why it was given up, with its last words."""
+        if self.silent:
+            return f"the worker did not answer /health {health.FAILURES} times in a row: {self._last_words()}"
         return f"the worker failed {self.failures} times in a row, last with {self.last_status}: {self._last_words()}"
 
     def _last_words(self) -> str:

@@ -31,10 +31,19 @@ from local_aws.world import World
 
 LOCK = "a" * 64
 WORKER = """
-import json, os, signal, threading
+import http.server, json, os, signal, threading
 print(json.dumps({"event": "env", **os.environ}), flush=True)
 if os.environ.get("SD_CRASH"):
     raise SystemExit(7)
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print(json.dumps({"event": "probed"}), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", int(os.environ["SD_HTTP_PORT"])), Health)
+threading.Thread(target=server.serve_forever, daemon=True).start()
 over = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: over.set())
 print(json.dumps({"event": "state", "state": "ready", "pid": os.getpid()}), flush=True)
@@ -85,6 +94,7 @@ class Site:
             f"http://127.0.0.1:{port}",
             preload={"noop": ("json",)},
             lock_file=folder / "lock.sha256",
+            health_seconds=0.5,
         )
         self.server = Server(World(SystemClock(), self.runner), port=port)
 
@@ -179,6 +189,20 @@ def test_a_killed_worker_is_started_again(site: Site) -> None:
     site.runner.kill("i-1")
     pids = wait_for(lambda: site.ready_pids() if len(site.ready_pids()) == 2 else None)
     assert pids[1] != first and alive(pids[1]) and not alive(first)
+
+
+def test_a_worker_that_shows_no_sign_of_life_is_killed_and_given_up(site: Site) -> None:
+    monitored: list[HostEvent] = []
+    site.server.world.runner = _Deaf()
+    site.boot(site.push())
+    pid = wait_for(site.ready_pids)[0]
+    # Before its first good answer it is still starting, and may take as long as it likes; the second proves the first.
+    wait_for(lambda: len([line for line in site.lines() if line["event"] == "probed"]) > 1)
+    os.kill(pid, signal.SIGSTOP)
+    event = wait_for(lambda: failure(site, monitored))
+    assert "did not answer /health 3 times in a row" in event.reason
+    assert not alive(pid) and len(site.ready_pids()) == 1
+    site.server.world.runner = site.runner
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ class Rules:
     """RollbackInstanceRefresh is accepted in Baking; otherwise IrreversibleInstanceRefresh."""
     checkpoints_count_matching: bool = True
     """Instances skipped by SkipMatching count in the percentages of checkpoints."""
+    root_volume_target_is_terminated: bool = False
+    """Instance metadata say Terminated before a root volume is replaced; otherwise they do not change."""
 
 
 @dataclasses.dataclass(frozen=True)

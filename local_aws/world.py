@@ -77,7 +77,7 @@ class World:
     def target_lifecycle_state(self, instance_id: str) -> str | None:
         """What instance metadata shows as autoscaling/target-lifecycle-state; None where it answers 404."""
         found = self.member(instance_id)
-        return service.target_lifecycle_state(found[1]) if found else None
+        return service.target_lifecycle_state(self, found[1]) if found else None
 
     def group_metrics(self, account: str, region: str, name: str) -> dict[str, int] | None:
         """The AWS/AutoScaling metrics of a group now; None unless their collection is enabled."""

@@ -25,7 +25,9 @@ def reconcile(world: World, group: Group) -> None:
 def _refresh_handles_excess(group: Group) -> bool:
     """A running refresh launches before it terminates, and takes out the old ones itself."""
     refresh = group.refresh
-    return refresh is not None and refresh.status in ("InProgress", "RollbackInProgress") and bool(refresh.todo)
+    if refresh is None or refresh.strategy != "Rolling":
+        return False
+    return refresh.status in ("InProgress", "RollbackInProgress") and bool(refresh.todo)
 
 
 def grow(world: World, group: Group, count: int, why: str) -> int:

@@ -87,7 +87,7 @@ def launch(world: World, group: Group, cause: str, by_policy: bool = False) -> M
     member.refresh_id = refresh.refresh_id if refresh else None
     group.members[member.instance_id] = member
     record(world, group, member, "launch")
-    world.runner.boot(_host_view(group, member))
+    world.runner.boot(host_view(group, member))
     return member
 
 
@@ -240,7 +240,7 @@ def _attach_profile(backend: t.Any, instance_id: str, profile: Params | None) ->
         raise LaunchFailed(f"Invalid IAM Instance Profile {profile.get('Name') or profile.get('Arn')}.") from error
 
 
-def _host_view(group: Group, member: Member) -> Instance:
+def host_view(group: Group, member: Member) -> Instance:
     """The instance as its host sees it."""
     backend = templates.ec2_backend(group.account, group.region)
     ec2 = backend.get_instance(member.instance_id)

@@ -7,7 +7,7 @@ import datetime as dt
 import typing as t
 import uuid
 
-from local_aws.autoscaling import launch
+from local_aws.autoscaling import launch, root_volume
 from local_aws.autoscaling.errors import ValidationError
 from local_aws.autoscaling.model import Group, Hook, Member, Wait
 
@@ -22,12 +22,15 @@ def advance(world: World, group: Group, member: Member) -> None:
     """Move one instance as far as the clock and its hooks allow."""
     if member.state == "Pending":
         _from_pending(world, group, member)
-    elif member.state in ("Pending:Wait", "Terminating:Wait"):
+    elif member.state in ("Pending:Wait", "Terminating:Wait", "ReplacingRootVolume:Wait"):
         _expire(world, member)
         _after_hooks(world, group, member)
     elif member.state == "Terminating":
         if not _hold(world, group, member, TERMINATING, "Terminating:Wait"):
             launch.power_off(world, group, member)
+    elif member.state == "ReplacingRootVolume":
+        if not _hold(world, group, member, TERMINATING, "ReplacingRootVolume:Wait"):
+            root_volume.replace(world, group, member)
     elif member.state == "EnteringStandby":
         launch.set_state(world, group, member, "Standby")
 
@@ -71,6 +74,8 @@ def _after_hooks(world: World, group: Group, member: Member) -> None:
     if member.terminating:
         launch.set_state(world, group, member, "Terminating:Proceed")
         launch.power_off(world, group, member)
+    elif member.replacing:
+        root_volume.replace(world, group, member)
     elif abandoned:
         abandon_launch(world, group, member, "Lifecycle action was completed with result ABANDON or timed out.")
     else:
@@ -127,9 +132,9 @@ def heartbeat(world: World, wait: Wait) -> None:
     wait.deadline = min(world.now() + dt.timedelta(seconds=wait.hook.heartbeat), limit)
 
 
-def target_state(member: Member) -> str:
-    """Where the instance is going."""
-    if member.terminating:
+def target_state(member: Member, replacing_is_terminating: bool = False) -> str:
+    """Where the instance is going; AWS does not say what is told before a root volume is replaced."""
+    if member.terminating or (member.replacing and replacing_is_terminating):
         return "Terminated"
     return "Standby" if "Standby" in member.state else "InService"
 

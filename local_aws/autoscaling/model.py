@@ -86,6 +86,8 @@ class Member:
     health: str = "Healthy"
     protected: bool = False
     in_service_at: dt.datetime | None = None
+    next_image: str | None = None
+    """The AMI of the root volume that is to come."""
     waits: list[Wait] = dataclasses.field(default_factory=list)
     launch_activity: Activity | None = None
     end_activity: Activity | None = None
@@ -108,9 +110,14 @@ class Member:
         return self.state.startswith("Terminating")
 
     @property
+    def replacing(self) -> bool:
+        """Getting a new root volume."""
+        return self.state.startswith("ReplacingRootVolume")
+
+    @property
     def active(self) -> bool:
         """Counts towards the desired capacity."""
-        return self.pending or self.state == "InService"
+        return self.pending or self.replacing or self.state == "InService"
 
     def ready(self, now: dt.datetime, warmup: float) -> bool:
         """In service, healthy and warmed up."""

@@ -44,9 +44,9 @@ def execute_policy_by_arn(world: World, arn: str, value: float | None, threshold
                     return
 
 
-def target_lifecycle_state(member: Member) -> str:
+def target_lifecycle_state(world: World, member: Member) -> str:
     """What the instance's metadata say."""
-    return lifecycle.target_state(member)
+    return lifecycle.target_state(member, world.settings.rules.root_volume_target_is_terminated)
 
 
 def metrics(group: Group) -> dict[str, int] | None:

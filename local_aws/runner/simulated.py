@@ -99,10 +99,14 @@ class SimulatedRunner:
         if self._fails(host):
             host.failed = True
             self._events.append(HostEvent(member.instance_id, "launch_failed", "the worker did not start"))
-        elif member.terminating:
+        elif self._told_to_go(member):
             self._drain(host, member)
         elif self._booted(host):
             self._complete(member, lifecycle.LAUNCHING)
+
+    def _told_to_go(self, member: Member) -> bool:
+        """What the worker reads in its metadata."""
+        return self._bound().target_lifecycle_state(member.instance_id) == "Terminated"
 
     def _fails(self, host: _Host) -> bool:
         texts = (host.instance.tags.get("ReleaseId", ""), host.instance.user_data)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from local_aws.autoscaling import capacity, lifecycle, templates
+from local_aws.autoscaling import capacity, lifecycle, root_volume, templates
 from local_aws.autoscaling.model import Group, Member, Params, Refresh
 from local_aws.autoscaling.refresh import plan
 
@@ -47,8 +47,10 @@ def set_status(world: World, group: Group, refresh: Refresh, status: str, reason
     )
 
 
-def matches(member: Member, group: Group, config: Params) -> bool:
-    """True when an instance is what the configuration would launch."""
+def matches(member: Member, group: Group, config: Params, strategy: str) -> bool:
+    """True when an instance is what the configuration would launch; to replace root volumes, only their AMIs count."""
+    if strategy == root_volume.STRATEGY:
+        return member.image_id == root_volume.image(group, config, member)
     wanted = templates.resolve(group.account, group.region, templates.config_spec(config))
     kinds = [o["InstanceType"] for o in templates.config_overrides(config) if "InstanceType" in o]
     return member.template.same(wanted) and (not kinds or member.instance_type in kinds)
@@ -64,7 +66,7 @@ def _begin(world: World, group: Group, refresh: Refresh) -> None:
         return
     for member in group.members.values():
         if not member.terminating:
-            _enlist(group, refresh, member, skip and matches(member, group, config))
+            _enlist(group, refresh, member, skip and matches(member, group, config, refresh.strategy))
     _measure(world, group, refresh)
     set_status(world, group, refresh, "InProgress")
 
@@ -188,14 +190,25 @@ def _replace(world: World, group: Group, refresh: Refresh, counts: plan.Counts, 
     free, held = _replaceable(group, refresh)
     _note_blocked(world, refresh, free, held, target > counts.updated + counts.starting)
     room = counts.updated + counts.starting + max(0, group.desired - counts.active) + len(free)
-    moves = plan.moves(counts, limits, min(target, room))
     if refresh.rollback is None and target:
         _explain(world, group, refresh, counts)
+    if refresh.strategy == root_volume.STRATEGY:
+        _replace_in_place(world, group, refresh, _victims(world, free, plan.in_place(counts, limits, target), group))
+        return
+    moves = plan.moves(counts, limits, min(target, room))
     for member in _victims(world, free, moves.terminate, group):
         lifecycle.begin_termination(
             world, group, member, "an instance was taken out of service in response to an instance refresh."
         )
     capacity.grow(world, group, moves.launch, "an instance refresh")
+
+
+def _replace_in_place(world: World, group: Group, refresh: Refresh, chosen: list[Member]) -> None:
+    """Give instances a root volume of the AMI that is rolled out, or of the saved one in a rollback."""
+    config = refresh.desired if refresh.rollback is None and refresh.desired else group.config
+    for member in chosen:
+        refresh.todo.discard(member.instance_id)
+        root_volume.begin(world, group, member, root_volume.image(group, config, member))
 
 
 def _replaceable(group: Group, refresh: Refresh) -> tuple[list[Member], list[Member]]:
@@ -316,7 +329,7 @@ def start_rollback(world: World, group: Group, refresh: Refresh, reason: str) ->
     refresh.best = 0
     earlier = world.settings.rules.native_rollback_covers_earlier_refreshes
     alive = [m for m in group.members.values() if not m.terminating]
-    others = [m for m in alive if not matches(m, group, group.config)]
+    others = [m for m in alive if not matches(m, group, group.config, refresh.strategy)]
     refresh.todo = {m.instance_id for m in others if earlier or m.refresh_id == refresh.refresh_id}
     refresh.skipped, refresh.ignored = {m.instance_id for m in alive} - refresh.todo, set()
     set_status(world, group, refresh, "RollbackInProgress", reason)

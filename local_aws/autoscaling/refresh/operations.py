@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 import uuid
 
-from local_aws.autoscaling import templates
+from local_aws.autoscaling import root_volume, templates
 from local_aws.autoscaling.errors import (
     ActiveInstanceRefreshNotFound,
     InstanceRefreshInProgress,
@@ -24,8 +24,8 @@ def start(world: World, group: Group, params: Params) -> Refresh:
     """StartInstanceRefresh."""
     given = dict(params.get("Preferences") or {})
     strategy = params.get("Strategy") or "Rolling"
-    if strategy != "Rolling":
-        raise ValidationError(f"Strategy {strategy} is not available here; use Rolling.")
+    if strategy not in ("Rolling", root_volume.STRATEGY):
+        raise ValidationError(f"Strategy must be one of Rolling, {root_volume.STRATEGY}, but is {strategy}.")
     preferences.check(given)
     if group.refresh is not None:
         raise InstanceRefreshInProgress(
@@ -35,6 +35,8 @@ def start(world: World, group: Group, params: Params) -> Refresh:
     desired = _desired(group, params.get("DesiredConfiguration"))
     full, explicit = preferences.with_defaults(given, group.options.get("InstanceMaintenancePolicy"))
     _check_rollback(group, full, desired)
+    if strategy == root_volume.STRATEGY:
+        root_volume.check(group, desired)
     refresh = Refresh(str(uuid.uuid4()), strategy, full, explicit, desired, world.now())
     _check_alarms(world, group, refresh)
     group.refreshes.insert(0, refresh)

@@ -77,6 +77,15 @@ def _without_room(limits: Bounds, budget: int, excess: int, spare: int, under_wa
     return Moves(1, 0) if limits.explicit else Moves(0, 1)
 
 
+def in_place(counts: Counts, limits: Bounds, target: int) -> int:
+    """How many instances to replace in place: none is launched, so only the floor counts; one where it is too high."""
+    missing = max(0, counts.desired - counts.active)
+    budget = max(0, target - counts.updated - counts.starting - missing)
+    if limits.floor >= counts.desired:
+        return 0 if counts.starting or missing else min(1, budget)
+    return min(budget, max(0, counts.healthy - limits.floor) + counts.broken)
+
+
 def passed(checkpoints: list[int], completed: int) -> int:
     """How many checkpoints a percentage has reached."""
     return sum(point <= completed for point in checkpoints)

@@ -119,3 +119,26 @@ def test_a_wait_that_cannot_be_waited(account: Account) -> None:
         result = account.run(state="cancelled", **{option: value})
         assert result["failed"] is True
         assert result["msg"].startswith(f"{option} is {value}")
+
+
+def test_root_volumes_are_replaced_in_place(account: Account) -> None:
+    def policy(image: str) -> dict[str, t.Any]:
+        template = {"name": GROUP, "version": "1"}
+        return {"launch_template": template, "overrides": [{"instance_type": "g4dn.xlarge", "image_id": image}]}
+
+    first = {"mixed_instances_policy": policy("ami-12345678")}
+    assert "no mixed instances policy" in account.run(strategy="ReplaceRootVolume", desired_configuration=first)["msg"]
+    account.follow(desired_configuration=first, preferences={"min_healthy_percentage": 0})
+    before = {row["InstanceId"] for row in account.group()["Instances"]}
+    asked: dict[str, t.Any] = {
+        "strategy": "ReplaceRootVolume",
+        "desired_configuration": {"mixed_instances_policy": policy("ami-1234abcd")},
+        "preferences": {"min_healthy_percentage": 0, "skip_matching": True},
+    }
+    result = account.follow(**asked)
+    assert (result["refresh"]["strategy"], result["refresh"]["outcome"]) == ("ReplaceRootVolume", "succeeded")
+    assert {row["InstanceId"]: row["ImageId"] for row in account.group()["Instances"]} == dict.fromkeys(
+        before, "ami-1234abcd"
+    )
+    again = account.run(**asked)
+    assert (again["changed"], len(account.statuses())) == (False, 2)

@@ -30,6 +30,16 @@ def decide(seen: Observation) -> Action:
         return _without_lock(seen)
     if seen.ledger.epoch < seen.held_epoch:
         return Action(Kind.CLAIM, seen.adoption.line if seen.adoption else "holding the lock")
+    return _with_lock(seen)
+
+
+def foresee(seen: Observation) -> Action:
+    """What a run would do first, lock aside: for check mode, which takes none."""
+    action = decide(seen)
+    return _with_lock(seen) if action.kind in (Kind.TAKE_LOCK, Kind.WATCH) else action
+
+
+def _with_lock(seen: Observation) -> Action:
     if seen.projections != seen.ledger.projections():
         return Action(Kind.REPAIR, _repair_line(seen))
     if seen.ledger.status is Status.ROLLING_BACK:

@@ -19,6 +19,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
     make_limits,
     suboptions,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import percentages
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
@@ -159,9 +160,20 @@ def _preview(tick: Tick) -> dict[str, t.Any]:
         raise tick.action.failure
     idle = tick.action.kind is Kind.DONE
     found = [tick.seen.adoption.line] if tick.seen.adoption else []
-    lines = [tick.action.line] if idle else [*found, _intention(tick), *_plan_lines(tick)]
+    lines = [tick.action.line] if idle else [*found, *_prediction(tick)]
     result = _result(tick, lines) | {"done": True, "changed": not idle}
     return result | {"diff": _diff(tick, lines, idle)}
+
+
+def _prediction(tick: Tick) -> list[str]:
+    if tick.action.kind is Kind.RETREAT and tick.seen.options.goal is Goal.DEPLOYED:
+        return [f"would give the open release up and go back to {_open_goal(tick)}: {tick.action.reason}"]
+    if tick.action.kind is not Kind.REPAIR:
+        return [_intention(tick), *_plan_lines(tick)]
+    repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections())
+    then = dataclasses.replace(tick, action=foresee(repaired))
+    rest = [then.action.line] if then.action.kind is Kind.DONE else _prediction(then)
+    return [f"would start by {tick.action.line}", *rest]
 
 
 def _intention(tick: Tick) -> str:
@@ -194,6 +206,7 @@ def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:
 def _open_goal(tick: Tick) -> str:
     ledger = tick.seen.ledger
     forward = tick.seen.options.goal is Goal.DEPLOYED and ledger.status.value == "in-progress"
+    forward = forward and tick.action.kind is not Kind.RETREAT
     release = ledger.candidate if forward else ledger.stable
     return release.version if release else "none"
 

@@ -11,7 +11,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, EndpointUnreachable
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.actions import Actions
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide, may_feed
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide, foresee, may_feed
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import observe
@@ -57,7 +57,7 @@ class Run:
     def preview(self) -> Tick:
         """What the first tick would do, with nothing changed."""
         seen = self._observe(Context())
-        return Tick(seen, decide(seen), seen.context)
+        return Tick(seen, foresee(seen), seen.context)
 
     def tick(self, context: Context) -> Tick:
         """Look, keep the lock, decide, keep the gate, act.

@@ -24,9 +24,11 @@ options:
   state:
     description:
       - V(deployed) releases O(version) and follows it to its end. An open release of that version is taken up.
+      - V(promoted) goes on with a paused release. While a step waits for its verdict, that step counts as passed by hand,
+        unless its jobs are worse. With no release open nothing changes.
       - V(rolled_back) gives the open release up; with none open it returns to the previous stable version, or to O(to_version).
     type: str
-    choices: [deployed, rolled_back]
+    choices: [deployed, promoted, rolled_back]
     default: deployed
   version:
     description: Version to release. Left out, the newest pushed image that was not rejected.
@@ -37,13 +39,29 @@ options:
       - Left out together with O(steps), V(20).
     type: str
   steps:
-    description: The steps themselves, rising and ending with 100. Excludes O(percentage).
+    description:
+      - The steps themselves, rising and ending with 100. Excludes O(percentage).
+      - Each is a whole number, or an object with C(percentage) and any of C(bake) (least seconds that jobs are collected there,
+        instead of O(timing.window)), C(min_jobs) (instead of O(limits.min_jobs)), C(pause) (true pauses the release once the
+        step has passed, until it is promoted) and C(on_inconclusive) (instead of O(on_inconclusive)).
+      - A step that the group is too small for hands its C(pause) on to the next one.
     type: list
-    elements: str
+    elements: raw
     default: []
   to_version:
-    description: Version to return to, one that was stable before. Only with O(state=rolled_back).
+    description:
+      - Version to return to, one that was stable before. Only with O(state=rolled_back).
+      - With a release open, that release is given up and the stable one passed over.
     type: str
+  full:
+    description: Go on with all the remaining steps at once, judged at the end. Only with O(state=promoted).
+    type: bool
+    default: false
+  hold_scale_out:
+    description:
+      - Suspend scaling by alarms, out and in, until the first step has passed. It is resumed whatever happens to the release.
+    type: bool
+    default: false
   retry_rejected:
     description: Release an image although it was rejected before.
     type: bool
@@ -68,7 +86,7 @@ options:
   on_inconclusive:
     description: What to do with a step that has too few jobs for a verdict when its time is over.
     type: str
-    choices: [fail, pass]
+    choices: [fail, pass, pause]
     default: fail
   alarms:
     description: Names of CloudWatch alarms of your own that stop a release, at most 8.
@@ -229,6 +247,20 @@ EXAMPLES = r"""
     version: 1.1.0
     percentage: "20"
 
+- name: A small first step that waits for a person, then the rest
+  diffusion.fleet.release:
+    deployment_id: demo
+    version: 1.1.0
+    steps:
+      - {percentage: 5, bake: 600, min_jobs: 50, pause: true}
+      - 25
+      - 100
+
+- name: Go on with it
+  diffusion.fleet.release:
+    deployment_id: demo
+    state: promoted
+
 - name: Return to the previous stable version
   diffusion.fleet.release:
     deployment_id: demo
@@ -243,7 +275,7 @@ done:
   type: bool
   sample: true
 outcome:
-  description: How it ended; empty when this run changed no release.
+  description: How it ended, V(succeeded), V(paused) or V(rolled_back); empty when this run changed no release.
   returned: always
   type: str
   sample: succeeded

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import (
     AccessDenied,
     AwsError,
@@ -23,18 +23,18 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     history,
     replay,
     smoke,
-    store,
     templates,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     ledger as ledgers,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import plan_for, release_alarms
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.pause_actions import PauseActions
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, onward
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.records import release_fields
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import MAX_BACK_STARTS
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Action,
     Context,
@@ -47,13 +47,8 @@ BOOTSTRAP_VERSION = "1"
 """The template version that provision.yml creates: its instances run no worker."""
 
 
-class Actions:
+class Actions(PauseActions):
     """Carries out actions for one deployment; every method answers the run's new context."""
-
-    def __init__(self, aws: Aws, names: Names, guard: Guard) -> None:
-        self._aws = aws
-        self._names = names
-        self._guard = guard
 
     def apply(self, seen: Observation, action: Action) -> Context:
         """Carry out one action; one that changes the deployment proves first that the lock is still held.
@@ -67,15 +62,6 @@ class Actions:
         context = dataclasses.replace(method(seen, action), changed=True)
         event = events.of_action(seen, action)
         return self._tell(seen, [event], context) if event else context
-
-    def _tell(self, seen: Observation, said: t.Sequence[events.Event], context: Context) -> Context:
-        """Publish; what cannot be published never stops a release, and is said at its end."""
-        try:
-            for event in said:
-                events.publish(self._aws.client("sns"), self._names, seen, event)
-        except FleetError as error:
-            context = dataclasses.replace(context, unheard=context.unheard or f" (warning: {error.message})")
-        return dataclasses.replace(context, reason=f"{context.reason}{context.unheard}") if context.outcome else context
 
     # ------------------------------------------------------------ waiting and ending
 
@@ -136,49 +122,6 @@ class Actions:
         self._project(seen.ledger, seen)
         return seen.context
 
-    def _project(self, ledger: Ledger, seen: Observation) -> None:
-        store.write_projections(self._aws.client("ssm"), self._names, ledger.projections(), seen.projections)
-
-    def _record(self, seen: Observation, ledger: Ledger) -> None:
-        """One transition: the ledger in one call, then its projections."""
-        mine = dataclasses.replace(ledger, epoch=seen.held_epoch)
-        store.write_ledger(self._aws.client("ssm"), self._names, mine)
-        self._project(mine, seen)
-
-    # ------------------------------------------------------------ history
-
-    def _bucket(self, seen: Observation) -> str:
-        return self._names.bucket(seen.group.account_id)
-
-    def _open_record(self, seen: Observation, ledger: Ledger, kind: str, plan: Plan | None) -> None:
-        record = {
-            "schema": 1,
-            "sequence": ledger.sequence,
-            "kind": kind,
-            "deployment_id": self._names.deployment_id,
-            "version": _version(ledger.candidate if kind == "deploy" else ledger.stable),
-            "candidate": _release(ledger.candidate),
-            "from": _release(seen.ledger.stable),
-            "plan": plan.as_dict() if plan else None,
-            "verdicts": [],
-            "outcome": "open",
-            "reason": ledger.reason,
-            "started_at": ledger.started_at,
-            "started_by": ledger.started_by,
-            "finished_at": None,
-        }
-        history.write(self._aws.client("s3"), self._bucket(seen), record)
-
-    def _amend(self, seen: Observation, step: int = 0, **changes: t.Any) -> None:
-        """Add the verdict of a step, and whatever else is known now."""
-        s3, bucket, sequence = self._aws.client("s3"), self._bucket(seen), seen.ledger.sequence
-        record = history.read(s3, bucket, sequence) or {"sequence": sequence, "verdicts": []}
-        if step and seen.verdict is not None and seen.plan is not None:
-            earlier = [row for row in record["verdicts"] if row["step"] != step]
-            planned = dataclasses.asdict(seen.plan.judged[step - 1])
-            record["verdicts"] = [*earlier, {"step": step, **planned, **seen.verdict.as_dict()}]
-        history.write(s3, bucket, {**record, **changes})
-
     # ------------------------------------------------------------ forward
 
     def _begin(self, seen: Observation, action: Action) -> Context:
@@ -223,7 +166,7 @@ class Actions:
             self._names,
             seen.group,
             template,
-            t.cast(Plan, seen.plan),
+            self._onward(seen),
             release_alarms(self._names, seen.options),
             action.skip_matching,
         )
@@ -235,6 +178,12 @@ class Actions:
             return self._impossible(seen, error)
         self._record(seen, dataclasses.replace(seen.ledger, refresh_id=refresh_id))
         return seen.context
+
+    def _onward(self, seen: Observation) -> Plan:
+        """What is left of the plan, for the group as it is now: all of it unless the release was paused."""
+        options = seen.options
+        size, seconds = seen.group.desired, options.timing.replacement
+        return onward(t.cast(Plan, seen.plan), seen.ledger.step, size, replacement_seconds=seconds, surge=options.surge)
 
     def _cold_start(self, seen: Observation, action: Action) -> Context:
         template = t.cast(str, t.cast(Release, seen.ledger.candidate).template_version)
@@ -263,12 +212,7 @@ class Actions:
                 bodies = smoke.smoke_bodies(seen.options.smoke, release.release_id, ledger.sequence, action.step)
                 smoke.send(sqs, self._names, release.release_id, bodies)
         self._record(seen, dataclasses.replace(ledger, step_reached_at=seen.now.isoformat()))
-        return seen.context
-
-    def _pass_step(self, seen: Observation, action: Action) -> Context:
-        self._amend(seen, action.step)
-        self._record(seen, dataclasses.replace(seen.ledger, step=action.step, step_reached_at=None))
-        return seen.context
+        return dataclasses.replace(seen.context, promoted=True)  # what this run has seen reached, it judges
 
     def _succeed(self, seen: Observation, action: Action) -> Context:
         ended = ledgers.succeeded(seen.ledger, at=seen.now.isoformat())
@@ -277,8 +221,10 @@ class Actions:
     # ------------------------------------------------------------ back
 
     def _retreat(self, seen: Observation, action: Action) -> Context:
-        self._amend(seen, action.step, reason=action.reason)
+        self._amend(seen, action, reason=action.reason)
         going_back = ledgers.retreating(seen.ledger, epoch=seen.held_epoch, reason=action.reason, ran=_ran(seen))
+        if seen.target is not None:
+            going_back = ledgers.passing_over(going_back, seen.target.release, seen.before)
         self._record(seen, going_back)
         return dataclasses.replace(seen.context, back_starts=0)
 
@@ -321,7 +267,21 @@ class Actions:
             refreshes.start_refresh(self._aws.client("autoscaling"), request)
         except Conflict:
             return seen.context
+        except AwsError as error:
+            if error.details.get("code") != "ValidationError":
+                raise
+            return dataclasses.replace(seen.context, back_starts=MAX_BACK_STARTS)  # a refresh will never do it
         return dataclasses.replace(seen.context, back_starts=seen.context.back_starts + 1)
+
+    def _set_template(self, seen: Observation, action: Action) -> Context:
+        template = t.cast(str, t.cast(Release, seen.ledger.stable).template_version)
+        fleet.update_group(self._aws.client("autoscaling"), self._names, seen.group, template)
+        return seen.context
+
+    def _terminate(self, seen: Observation, action: Action) -> Context:
+        for instance_id in action.instances:
+            fleet.terminate_instance(self._aws.client("autoscaling"), instance_id)
+        return seen.context
 
     def _reset_group(self, seen: Observation, action: Action) -> Context:
         stable = seen.ledger.stable
@@ -348,7 +308,7 @@ class Actions:
         replayed = seen.ledger.replayed
         context = self._end(
             seen,
-            ledgers.returned(seen.ledger),
+            ledgers.returned(seen.ledger, action.reason),
             "rolled_back",
             action.reason,
             {"replayed": replayed} if replayed else {},
@@ -367,9 +327,9 @@ class Actions:
         self, seen: Observation, ended: Ledger, outcome: str, reason: str, more: t.Mapping[str, t.Any] | None = None
     ) -> Context:
         """History, ledger, then what may be missing after a crash: the next release tidies it up as well."""
-        self._amend(
+        self._close_record(
             seen,
-            candidate=_release(seen.ledger.candidate if outcome == "rolled_back" else ended.stable),
+            candidate=release_fields(seen.ledger.candidate if outcome == "rolled_back" else ended.stable),
             outcome=outcome,
             reason=reason,
             finished_at=seen.now.isoformat(),
@@ -399,21 +359,15 @@ def _attempt(step: t.Callable[[], None]) -> str:
 
 def _ran(seen: Observation) -> bool:
     """Whether the candidate had any chance to be judged."""
-    candidate = t.cast(Release, seen.ledger.candidate)
+    candidate = seen.ledger.candidate
+    if candidate is None or seen.ledger.status is Status.ROLLING_BACK:
+        return candidate is not None
     started = seen.ledger.refresh_id is not None or seen.group.template_version == candidate.template_version
     refreshing = seen.refresh is not None and seen.refresh.template_version == candidate.template_version
     return started or (refreshing and t.cast(t.Any, seen.refresh).active)
 
 
-QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK, Kind.CLAIM})
+QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK, Kind.CLAIM, Kind.REPORT})
 """Actions that leave the deployment as it was."""
 REFUSED = frozenset({"IrreversibleInstanceRefresh", "IrreversibleInstanceRefreshFault", "ValidationError"})
 """Answers that mean: this refresh cannot go back natively, cancel it instead."""
-
-
-def _release(release: Release | None) -> dict[str, t.Any] | None:
-    return dataclasses.asdict(release) if release else None
-
-
-def _version(release: Release | None) -> str | None:
-    return release.version if release else None

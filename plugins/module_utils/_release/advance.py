@@ -7,16 +7,20 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, Step, step_reached
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
+    SCALING,
     Action,
+    Goal,
     Kind,
     Observation,
     Refresh,
 )
 
+TO_GO_ON = "to go on with all remaining steps at once"
 MAX_FAILED_LAUNCHES = 2
 """That many failed launches are a verdict: AWS itself would go on trying for an hour."""
 
@@ -24,12 +28,12 @@ MAX_FAILED_LAUNCHES = 2
 def advance(seen: Observation) -> Action:
     """Next action of an open release."""
     if seen.failed_launches >= MAX_FAILED_LAUNCHES:
-        return _give_up(f"{seen.failed_launches} instances of the candidate did not come into service")
+        return give_up(f"{seen.failed_launches} instances of the candidate did not come into service")
     if seen.ledger.refresh_id is None and not seen.context.prepared:
         return Action(Kind.PREPARE, "preparing the smoke queue and the release alarms")
     if is_cold(seen):
         return _cold(seen)
-    if seen.refresh is None or not _is_ours(seen.ledger, seen.refresh):
+    if seen.refresh is None or not is_ours(seen.ledger, seen.refresh):
         return _start(seen)
     return _follow(seen, seen.refresh)
 
@@ -39,16 +43,21 @@ def candidate_of(seen: Observation) -> Release:
     return t.cast(Release, seen.ledger.candidate)
 
 
+def promoting(seen: Observation) -> bool:
+    """Whether this run has still to promote what it found."""
+    return seen.options.goal is Goal.PROMOTED and not seen.context.promoted
+
+
 def is_cold(seen: Observation) -> bool:
     """Whether this is the first release: then the empty group is filled, not refreshed."""
     return seen.ledger.stable is None and seen.ledger.refresh_id is None
 
 
-def _is_ours(ledger: Ledger, refresh: Refresh) -> bool:
+def is_ours(ledger: Ledger, refresh: Refresh) -> bool:
     return ledger.refresh_id is not None and refresh.refresh_id == ledger.refresh_id
 
 
-def _give_up(reason: str) -> Action:
+def give_up(reason: str) -> Action:
     return Action(Kind.RETREAT, f"fail: {reason}", reason=reason)
 
 
@@ -62,16 +71,22 @@ def _start(seen: Observation) -> Action:
     if refresh is not None and refresh.active:
         return Action(Kind.WAIT, f"waiting for instance refresh {refresh.refresh_id} to end ({refresh.status})")
     if seen.ledger.refresh_id is not None:
-        return _give_up(f"instance refresh {seen.ledger.refresh_id} is gone")
+        return give_up(f"instance refresh {seen.ledger.refresh_id} is gone")
     return (
         _wake(seen)
+        or _hold_scaling(seen)
         or _await_alarms(seen)
         or Action(Kind.START_REFRESH, f"starting the instance refresh to {_version(seen)}", skip_matching=True)
     )
 
 
 def _started_for_us(seen: Observation, refresh: Refresh) -> bool:
-    """A start whose reply was lost, or whose starter died before it could record the id."""
+    """A start whose reply was lost, or whose starter died before it could record the id.
+
+    A cancelled one belongs to a pause that is over: nobody else ends a refresh of ours like that.
+    """
+    if refresh.status == "Cancelled":
+        return False
     if refresh.active:  # a running one needs no look at the clock, which may differ from AWS's
         return refresh.status in LIVE and refresh.template_version == candidate_of(seen).template_version
     since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
@@ -85,6 +100,14 @@ def _wake(seen: Observation) -> Action | None:
     if seen.group.in_service == 0:
         return Action(Kind.WAIT, f"0 of {seen.group.desired} instances in service yet")
     return None
+
+
+def _hold_scaling(seen: Observation) -> Action | None:
+    """The first step keeps its share: neither alarm may add instances of the candidate or take any away."""
+    ours = seen.ledger.held or (seen.options.hold_scale_out and seen.ledger.step == 0)
+    if not ours or SCALING in seen.group.suspended:
+        return None
+    return Action(Kind.HOLD_SCALING, "suspending scaling by alarms until the first step has passed")
 
 
 def _size(seen: Observation) -> int:
@@ -103,7 +126,7 @@ def _await_alarms(seen: Observation) -> Action | None:
     since = seen.context.alarms_since
     limit = dt.timedelta(seconds=seen.options.timing.alarms_ok)
     if since is not None and seen.now - dt.datetime.fromisoformat(since) > limit:
-        return _give_up(f"release alarms are not OK: {', '.join(waiting)}")
+        return give_up(f"release alarms are not OK: {', '.join(waiting)}")
     return Action(Kind.WAIT, f"waiting for the release alarms: {', '.join(waiting)}")
 
 
@@ -128,11 +151,13 @@ def _follow(seen: Observation, refresh: Refresh) -> Action:
         return _judge_step(seen, refresh)
     if refresh.status == "Successful":
         return _last_step(seen) or _complete(seen)
-    return _give_up(f"AWS ended the instance refresh as {refresh.status}: {refresh.reason or 'no reason given'}")
+    return give_up(f"AWS ended the instance refresh as {refresh.status}: {refresh.reason or 'no reason given'}")
 
 
 def _judge_step(seen: Observation, refresh: Refresh) -> Action:
     plan = t.cast(Plan, seen.plan)
+    if seen.ledger.step_reached_at is not None:  # whatever a scale-in has taken since, the jobs are there
+        return _at_step(seen, current_step(seen))
     reached = reached_steps(seen)
     if reached > seen.ledger.step:
         return _at_step(seen, reached)
@@ -145,6 +170,17 @@ def reached_steps(seen: Observation) -> int:
     plan, template = t.cast(Plan, seen.plan), candidate_of(seen).template_version
     reached = step_reached(plan, seen.group.serving(template), seen.group.desired)
     return min(reached, len(plan.judged) - 1) if seen.group.strangers(template) else reached
+
+
+def current_step(seen: Observation) -> int:
+    """Number of the step that waits for its verdict, or of the next one."""
+    number = max(reached_steps(seen), seen.ledger.step + 1)
+    return min(number, len(t.cast(Plan, seen.plan).judged))
+
+
+def current_stop(seen: Observation) -> Step:
+    """What was asked of that step."""
+    return t.cast(Plan, seen.plan).stop(seen.ledger.step, current_step(seen))
 
 
 def _progress(seen: Observation, refresh: Refresh) -> Action:
@@ -160,8 +196,8 @@ def _last_step(seen: Observation) -> Action | None:
 
 def _at_step(seen: Observation, reached: int) -> Action:
     """``reached`` steps have been reached, and the last of them has no verdict yet."""
-    step = t.cast(Plan, seen.plan).judged[reached - 1]
-    label = f"step {reached}/{len(t.cast(Plan, seen.plan).judged)} ({step.percentage} %, {_share(seen, step)})"
+    step = t.cast(Plan, seen.plan).stop(seen.ledger.step, reached)
+    label = step_label(seen, step, reached)
     if seen.ledger.step_reached_at is None:
         return Action(Kind.REACH_STEP, f"{label}: reached, judging", step=reached)
     verdict = seen.verdict
@@ -169,11 +205,34 @@ def _at_step(seen: Observation, reached: int) -> Action:
         return Action(Kind.WAIT, f"{label}: collecting jobs")
     if verdict.outcome == "fail":
         return Action(Kind.RETREAT, f"{label}: fail: {verdict.sentence}", reason=verdict.sentence, step=reached)
+    if promoting(seen):
+        return _promoted(seen, label, verdict.sentence, reached)
     if verdict.outcome == "pass" and window_over(seen):
-        return Action(Kind.PASS_STEP, f"{label}: pass: {verdict.sentence}", step=reached)
+        return pass_step(seen, step, reached, f"{label}: pass: {verdict.sentence}")
     if verdict.outcome == "pass":
         return Action(Kind.WAIT, f"{label}: collecting jobs: {verdict.sentence}")
-    return _without_verdict(seen, label, verdict.sentence, reached)
+    return _without_verdict(seen, step, label, reached)
+
+
+def step_label(seen: Observation, step: Step, reached: int) -> str:
+    """How a step is called in the lines."""
+    return f"step {reached}/{len(t.cast(Plan, seen.plan).judged)} ({step.percentage} %, {_share(seen, step)})"
+
+
+def pass_step(seen: Observation, step: Step, reached: int, line: str) -> Action:
+    """The step has passed, and the release pauses where that was planned."""
+    if not step.pause:
+        return Action(Kind.PASS_STEP, line, step=reached)
+    why = f"after step {reached}/{len(t.cast(Plan, seen.plan).judged)} as planned"
+    return Action(Kind.PASS_STEP, f"{line}; pausing as planned", step=reached, pause=why)
+
+
+def _promoted(seen: Observation, label: str, sentence: str, reached: int) -> Action:
+    """By hand, whatever the time; for all the rest at once the refresh has to be started anew without stops."""
+    by = f"{seen.options.owner}@{seen.options.host}"
+    line = f"{label}: promoted by hand by {by}: {sentence}"
+    anew = seen.options.full and reached < len(t.cast(Plan, seen.plan).judged)
+    return Action(Kind.PASS_STEP, line, step=reached, by_hand=True, pause=TO_GO_ON if anew else "")
 
 
 def _share(seen: Observation, step: Step) -> str:
@@ -181,19 +240,32 @@ def _share(seen: Observation, step: Step) -> str:
     return f"{serving} of {seen.group.in_service} instances, planned {step.instances}"
 
 
-def _without_verdict(seen: Observation, label: str, sentence: str, reached: int) -> Action:
-    timing = seen.options.timing
-    if step_age(seen) <= dt.timedelta(seconds=timing.window + timing.inconclusive_limit):
+def _without_verdict(seen: Observation, step: Step, label: str, reached: int) -> Action:
+    sentence = t.cast(Verdict, seen.verdict).sentence
+    if step_age(seen) <= patience(seen, step):
         return Action(Kind.WAIT, f"{label}: no verdict yet: {sentence}")
-    if seen.options.on_inconclusive == "pass":
-        return Action(Kind.PASS_STEP, f"{label}: passed without a verdict as asked: {sentence}", step=reached)
-    reason = f"no verdict within {timing.window + timing.inconclusive_limit} s: {sentence}"
+    reason = f"no verdict within {patience(seen, step).total_seconds():.0f} s: {sentence}"
+    match step.on_inconclusive or seen.options.on_inconclusive:
+        case "pass":
+            return pass_step(seen, step, reached, f"{label}: passed without a verdict as asked: {sentence}")
+        case "pause":
+            why = f"step {reached}/{len(t.cast(Plan, seen.plan).judged)} has {reason}"
+            return Action(Kind.PAUSE, f"{label}: pausing: {reason}", step=reached, pause=why)
     return Action(Kind.RETREAT, f"{label}: fail: {reason}", reason=reason, step=reached)
 
 
 def window_over(seen: Observation) -> bool:
     """Whether jobs have been collected for as long as asked."""
-    return step_age(seen) >= dt.timedelta(seconds=seen.options.timing.window)
+    return step_age(seen) >= dt.timedelta(seconds=_window(seen, current_stop(seen)))
+
+
+def _window(seen: Observation, step: Step) -> int:
+    return seen.options.timing.window if step.bake is None else step.bake
+
+
+def patience(seen: Observation, step: Step) -> dt.timedelta:
+    """How long a step may stay without a verdict."""
+    return dt.timedelta(seconds=_window(seen, step) + seen.options.timing.inconclusive_limit)
 
 
 def step_age(seen: Observation) -> dt.timedelta:
@@ -216,5 +288,5 @@ def overdue(seen: Observation) -> bool:
     """Whether a step has gone without a verdict for too long: then the gate must not be fed."""
     if seen.ledger.step_reached_at is None:
         return False
-    timing = seen.options.timing
-    return step_age(seen) > dt.timedelta(seconds=timing.window + timing.inconclusive_limit + timing.poll)
+    poll = dt.timedelta(seconds=seen.options.timing.poll)
+    return step_age(seen) > patience(seen, current_stop(seen)) + poll

@@ -11,9 +11,16 @@ import datetime as dt
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, LockHeld, LockLost
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import advance, overdue
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import (
+    hurrying,
+    paused,
+    rest_line,
+    stays_paused,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import retreat
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
+    LIVE,
     Action,
     Goal,
     Kind,
@@ -42,8 +49,10 @@ def foresee(seen: Observation) -> Action:
 def _with_lock(seen: Observation) -> Action:
     if seen.projections != seen.ledger.projections():
         return Action(Kind.REPAIR, _repair_line(seen))
+    if seen.ledger.held and not _holding(seen.ledger):
+        return Action(Kind.FREE_SCALING, "resuming scaling by alarms")
     if seen.ledger.status is Status.ROLLING_BACK:
-        return retreat(seen)
+        return _going_back(seen)
     if seen.ledger.status is Status.IN_PROGRESS:
         return _open(seen)
     return _closed(seen)
@@ -51,7 +60,9 @@ def _with_lock(seen: Observation) -> Action:
 
 def _finished(seen: Observation) -> Action:
     context = seen.context
-    if context.outcome == "succeeded" or seen.options.goal is Goal.ROLLED_BACK:
+    if seen.ledger.ending is not None and context.outcome == "rolled_back" and seen.mine:
+        return Action(Kind.REPORT, context.reason or "done")
+    if context.outcome in ("succeeded", "paused") or seen.options.goal is Goal.ROLLED_BACK:
         return Action(Kind.DONE, context.reason or "done")
     return Action(Kind.REFUSE, context.reason or "rolled back", failure=FleetError(context.reason or "rolled back"))
 
@@ -103,23 +114,37 @@ def _enter(seen: Observation) -> Action:
     """Nobody else is here: is there anything to do at all?"""
     # With nothing to do as well, the lock that a dead run left is taken, so that it goes, and a lost ledger is written.
     settled = seen.lock is None and seen.adoption is None and seen.projections == seen.ledger.projections()
-    if not seen.ledger.is_open and settled:
+    still = not seen.ledger.is_open or seen.ledger.paused is not None
+    if settled and still and not seen.ledger.held:
         idle = _nothing_to_do(seen)
         if idle is not None:
             return idle
-    refused = _refusal(seen)
+    refused = _refusal(seen) if not _unreported(seen) else None
     return refused or Action(Kind.TAKE_LOCK, "taking the lock")
 
 
 def _nothing_to_do(seen: Observation) -> Action | None:
     ledger, target = seen.ledger, seen.target
+    if ledger.is_open:
+        idle = ledger.paused is not None and _conflict(seen) is None and stays_paused(seen)
+        return Action(Kind.DONE, rest_line(seen)) if idle else None
+    if seen.options.goal is Goal.PROMOTED:
+        return Action(Kind.DONE, f"no release is open, {_stable(seen)} is stable: there is nothing to promote")
     if seen.options.goal is Goal.ROLLED_BACK:
+        if _unreported(seen):
+            return None
         if ledger.stable is None or (target is None and seen.refusal is None):
             return Action(Kind.DONE, _nothing_before(seen))
         return None
     if target and ledger.stable and target.release.release_id == ledger.stable.release_id and not _drifted(seen):
         return Action(Kind.DONE, f"{ledger.stable.version} is stable already; nothing to do")
     return None
+
+
+def _unreported(seen: Observation) -> bool:
+    """Whether what is asked for was done, by a run that died before it said so."""
+    asked_again = seen.options.goal is Goal.ROLLED_BACK and seen.options.to_version is None
+    return asked_again and not seen.ledger.is_open and seen.ledger.ending is not None
 
 
 def _drifted(seen: Observation) -> bool:
@@ -145,8 +170,10 @@ def _refusal(seen: Observation) -> Action | None:
 
 def may_feed(seen: Observation, action: Action) -> bool:
     """Whether the gate may be fed: by the run that judges, or by one that waits to take its place."""
-    forward = seen.options.goal is Goal.DEPLOYED and seen.ledger.status is Status.IN_PROGRESS
+    forward = seen.options.goal.forward and seen.ledger.status is Status.IN_PROGRESS
     if not forward or overdue(seen) or _conflict(seen) is not None:
+        return False
+    if seen.ledger.paused is not None and (seen.refresh is None or seen.refresh.status not in LIVE):
         return False
     return action.kind is Kind.WATCH or (seen.mine and action.kind is not Kind.REFUSE)
 
@@ -154,11 +181,13 @@ def may_feed(seen: Observation, action: Action) -> bool:
 def _conflict(seen: Observation) -> FleetError | None:
     """What must not be started over."""
     candidate, wanted = seen.ledger.candidate, seen.options.version
-    forward = seen.ledger.status is Status.IN_PROGRESS and seen.options.goal is Goal.DEPLOYED
+    forward = seen.ledger.status is Status.IN_PROGRESS and seen.options.goal.forward
     if forward and candidate and wanted and candidate.version != wanted:
+        state = f"is paused ({seen.ledger.paused})" if seen.ledger.paused else "is open"
+        how = "promote.yml" if seen.ledger.paused else f"-e version={candidate.version}"
         return Conflict(
-            f"The release of {candidate.version} is open; nothing was changed. Finish it with "
-            f"-e version={candidate.version}, or give it up with rollback.yml."
+            f"The release of {candidate.version} {state}; nothing was changed. Finish it with {how}, "
+            "or give it up with rollback.yml."
         )
     if not seen.ledger.is_open and seen.refresh is not None and seen.refresh.active:
         return Conflict(
@@ -181,18 +210,42 @@ def _repair_line(seen: Observation) -> str:
     return "repairing parameters: " + "; ".join(wrong)
 
 
+def _holding(ledger: Ledger) -> bool:
+    """Whether scaling by alarms is to stay suspended: until the first step has passed, or anything else happens."""
+    return ledger.status is Status.IN_PROGRESS and ledger.step == 0 and ledger.paused is None
+
+
 def _open(seen: Observation) -> Action:
+    refused = _refusal(seen)
+    if refused is not None:
+        return refused
     if seen.options.goal is Goal.ROLLED_BACK:
-        return Action(Kind.RETREAT, "giving the open release up", reason=seen.options.reason or "rolled back by hand")
-    return _refusal_of_open(seen) or advance(seen)
+        return _give_up(seen)
+    if seen.ledger.paused is not None:
+        return paused(seen)
+    return hurrying(seen) or advance(seen)
 
 
-def _refusal_of_open(seen: Observation) -> Action | None:
-    failure = _conflict(seen)
-    return Action(Kind.REFUSE, failure.message, failure=failure) if failure else None
+def _give_up(seen: Observation) -> Action:
+    target = seen.target.release.version if seen.target else None
+    reason = seen.options.reason or "rolled back by hand" + (f" to {target}" if target else "")
+    line = f"giving the open release up for {target}" if target else "giving the open release up"
+    return Action(Kind.RETREAT, line, reason=reason)
+
+
+def _going_back(seen: Observation) -> Action:
+    """A rollback by hand may still name another release to return to."""
+    if seen.options.goal is Goal.ROLLED_BACK:
+        refused = _refusal(seen)
+        if refused is not None or seen.target is not None:
+            return refused or _give_up(seen)
+    return retreat(seen)
 
 
 def _closed(seen: Observation) -> Action:
+    if _unreported(seen):
+        said = "that was complete when its run died; nothing more was done"
+        return Action(Kind.REPORT, f"{seen.ledger.ending}; {said}; repeat it to go further back")
     idle = _nothing_to_do(seen)
     if idle is not None:
         return idle

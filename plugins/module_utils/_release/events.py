@@ -172,6 +172,8 @@ NAMES: dict[Kind, str] = {
     Kind.BEGIN: "Started",
     Kind.REACH_STEP: "Step Reached",
     Kind.PASS_STEP: "Step Passed",
+    Kind.REST: "Paused",
+    Kind.RESUME: "Promoted",
     Kind.RETREAT: "Rolling Back",
     Kind.LEAVE: "Rolling Back",
     Kind.SUCCEED: "Succeeded",
@@ -179,4 +181,4 @@ NAMES: dict[Kind, str] = {
 }
 OPENING = frozenset({Kind.BEGIN, Kind.LEAVE})
 """Actions that open a new sequence."""
-STEPS = frozenset({Kind.REACH_STEP, Kind.PASS_STEP})
+STEPS = frozenset({Kind.REACH_STEP, Kind.PASS_STEP, Kind.REST, Kind.RESUME})

@@ -40,6 +40,7 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
         template_version=_saved_version(found),
         members=tuple(_member(row) for row in found.get("Instances", ())),
         mixed_policy=found.get("MixedInstancesPolicy"),
+        suspended=frozenset(row["ProcessName"] for row in found.get("SuspendedProcesses", ())),
     )
 
 
@@ -189,10 +190,7 @@ def _request(names: Names, desired: dict[str, t.Any], preferences: dict[str, t.A
 
 @aws_call("set the group's template and capacity")
 def update_group(autoscaling: t.Any, names: Names, group: Group, template_version: str, **capacity: int) -> None:
-    """Set the template version, and MinSize or DesiredCapacity where given.
-
-    Only for a group without instances, or to name by its number the version that the instances run.
-    """
+    """Set the template version, and MinSize or DesiredCapacity where given. Not while a refresh is active."""
     configuration = desired_configuration(names, group, template_version)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=names.group, **configuration, **capacity)
 
@@ -201,3 +199,21 @@ def update_group(autoscaling: t.Any, names: Names, group: Group, template_versio
 def wake_group(autoscaling: t.Any, names: Names, size: int) -> None:
     """Set the desired capacity of an empty group."""
     autoscaling.set_desired_capacity(AutoScalingGroupName=names.group, DesiredCapacity=size, HonorCooldown=False)
+
+
+@aws_call("suspend a scaling process")
+def suspend(autoscaling: t.Any, group: str, process: str) -> None:
+    """Suspend one process of the group."""
+    autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[process])
+
+
+@aws_call("resume a scaling process")
+def resume(autoscaling: t.Any, group: str, process: str) -> None:
+    """Resume one process of the group."""
+    autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=[process])
+
+
+@aws_call("end an instance")
+def terminate_instance(autoscaling: t.Any, instance_id: str) -> None:
+    """End one instance, for the group to replace."""
+    autoscaling.terminate_instance_in_auto_scaling_group(InstanceId=instance_id, ShouldDecrementDesiredCapacity=False)

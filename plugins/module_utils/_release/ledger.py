@@ -67,6 +67,12 @@ class Ledger:
     step: int = 0
     """How many steps of the open release have passed."""
     step_reached_at: str | None = None
+    paused: str | None = None
+    """Why and since when the open release is paused; with a step reached, that step has no verdict yet."""
+    held: bool = False
+    """Whether this release has suspended scaling by alarms."""
+    ending: str | None = None
+    """How a release came back, until the run that closed it has reported that."""
     started_at: str | None = None
     started_by: str | None = None
     reason: str | None = None
@@ -97,10 +103,13 @@ class Ledger:
 
     def to_json(self) -> str:
         """Compact JSON, to fit a standard parameter: the oldest rejections give way, the history has them all."""
-        record = {"schema": SCHEMA, **dataclasses.asdict(self), "reason": _short(self.reason, REASON_BYTES)}
+        record = {"schema": SCHEMA, **dataclasses.asdict(self), **self._texts()}
         while len(_dump(record).encode()) > MAX_BYTES and record["rejected"]:
             record["rejected"] = record["rejected"][1:]
         return _dump(record)
+
+    def _texts(self) -> dict[str, str | None]:
+        return {name: _short(getattr(self, name), REASON_BYTES) for name in ("reason", "paused", "ending")}
 
 
 def _dump(record: t.Mapping[str, t.Any]) -> str:
@@ -158,10 +167,28 @@ def begun(
         refresh_id=None,
         step=0,
         step_reached_at=None,
+        paused=None,
+        ending=None,
         started_at=at,
         started_by=by,
         reason=None,
         replayed=0,
+    )
+
+
+def paused(ledger: Ledger, *, why: str, at: str) -> Ledger:
+    """The open release is paused where it stands; a step that has been reached still waits for its verdict."""
+    return dataclasses.replace(ledger, paused=f"{why[:REASON_KEPT]}, since {at}")
+
+
+def passed(ledger: Ledger, step: int, *, refreshing: bool) -> Ledger:
+    """That many steps have passed and nothing is paused; the refresh goes on, or another has to."""
+    return dataclasses.replace(
+        ledger,
+        step=step,
+        step_reached_at=None,
+        paused=None,
+        refresh_id=ledger.refresh_id if refreshing else None,
     )
 
 
@@ -176,6 +203,16 @@ def retreating(ledger: Ledger, *, epoch: int, reason: str, ran: bool) -> Ledger:
         replayed=0,
         refresh_id=None,
         step_reached_at=None,
+        paused=None,
+    )
+
+
+def passing_over(ledger: Ledger, target: Release, before: Release | None) -> Ledger:
+    """The way back leads past the stable release to an earlier one: what is passed over is rejected as well."""
+    over = t.cast(Release, ledger.stable)
+    entry = Rejection(over.version, over.digest, f"passed over for {target.version}", over.release_id)
+    return dataclasses.replace(
+        ledger, stable=target, previous=before, rejected=(*ledger.rejected, entry)[-REJECTED_KEPT:]
     )
 
 
@@ -194,6 +231,7 @@ def left_by_hand(
         refresh_id=None,
         step=0,
         step_reached_at=None,
+        ending=None,
         started_at=at,
         started_by=by,
         reason=reason,
@@ -208,8 +246,8 @@ def succeeded(ledger: Ledger, *, at: str) -> Ledger:
     return _closed(ledger, stable=stable, previous=ledger.previous if again else ledger.stable)
 
 
-def returned(ledger: Ledger) -> Ledger:
-    """Everything runs the stable release again; the candidate is rejected."""
+def returned(ledger: Ledger, ending: str | None = None) -> Ledger:
+    """Everything runs the stable release again; the candidate is rejected, and the end is still to be reported."""
     rejected = ledger.rejected
     left = ledger.candidate
     if left is not None and (ledger.stable is None or left.release_id != ledger.stable.release_id):
@@ -218,7 +256,7 @@ def returned(ledger: Ledger) -> Ledger:
     previous = ledger.previous
     if previous is not None and any(item.release_id == previous.release_id for item in rejected):
         previous = None
-    return _closed(ledger, rejected=rejected, previous=previous)
+    return _closed(ledger, rejected=rejected, previous=previous, ending=ending)
 
 
 def _closed(ledger: Ledger, **changes: t.Any) -> Ledger:
@@ -230,5 +268,6 @@ def _closed(ledger: Ledger, **changes: t.Any) -> Ledger:
         step=0,
         step_reached_at=None,
         replayed=0,
+        paused=None,
         **changes,
     )

@@ -21,8 +21,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import percentages
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import ON_INCONCLUSIVE, wishes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Context,
     Goal,
@@ -39,17 +39,19 @@ MAX_ALARMS = 8
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "deployment_id": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["deployed", "rolled_back"], "default": "deployed"},
+    "state": {"type": "str", "choices": [goal.value for goal in Goal], "default": "deployed"},
     "version": {"type": "str"},
     "percentage": {"type": "str"},
-    "steps": {"type": "list", "elements": "str", "default": []},
+    "steps": {"type": "list", "elements": "raw", "default": []},
     "to_version": {"type": "str"},
+    "full": {"type": "bool", "default": False},
+    "hold_scale_out": {"type": "bool", "default": False},
     "retry_rejected": {"type": "bool", "default": False},
     "reason": {"type": "str"},
     "initial_capacity": {"type": "int", "default": 1},
     "surge": {"type": "bool", "default": True},
     "replay": {"type": "bool", "default": True},
-    "on_inconclusive": {"type": "str", "choices": ["fail", "pass"], "default": "fail"},
+    "on_inconclusive": {"type": "str", "choices": list(ON_INCONCLUSIVE), "default": "fail"},
     "alarms": {"type": "list", "elements": "str", "default": []},
     "timing": suboptions(Timing, {}),
     "limits": LIMITS_SPEC,
@@ -67,7 +69,6 @@ def make_options(params: t.Mapping[str, t.Any]) -> Options:
 
     Raises: InvalidInput.
     """
-    percentages(params["percentage"], params["steps"])
     _check(params)
     return Options(
         deployment_id=params["deployment_id"],
@@ -88,6 +89,8 @@ SAME_NAME = (
     "version",
     "percentage",
     "to_version",
+    "full",
+    "hold_scale_out",
     "retry_rejected",
     "reason",
     "initial_capacity",
@@ -104,14 +107,17 @@ def _given(values: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
 def _check(params: t.Mapping[str, t.Any]) -> None:
     if params["to_version"] and params["state"] != "rolled_back":
         raise InvalidInput(f"to_version={params['to_version']} needs state=rolled_back; to release it use version.")
+    if params["full"] and params["state"] != "promoted":
+        raise InvalidInput("full=true needs state=promoted; to release in one step use percentage=100.")
     if params["initial_capacity"] < 1:
         raise InvalidInput(f"initial_capacity={params['initial_capacity']} must be 1 or more.")
     if len(params["alarms"]) > MAX_ALARMS:
         raise InvalidInput(f"alarms: {len(params['alarms'])} given, at most {MAX_ALARMS} fit beside the release's own.")
-    _check_timing(Timing(**_given(params["timing"])))
+    asked = wishes(params["percentage"], params["steps"])
+    _check_timing(Timing(**_given(params["timing"])), [wish.bake for wish in asked])
 
 
-def _check_timing(timing: Timing) -> None:
+def _check_timing(timing: Timing, bakes: t.Sequence[int | None]) -> None:
     for name, seconds in dataclasses.asdict(timing).items():
         if seconds < (0 if name in ("window", "inconclusive_limit", "lookback", "replay_lookback") else 1):
             raise InvalidInput(f"timing.{name}={seconds} is too small.")
@@ -121,10 +127,12 @@ def _check_timing(timing: Timing) -> None:
         raise InvalidInput(
             f"timing.lock_renew={timing.lock_renew} must be less than timing.lock_expiry={timing.lock_expiry}."
         )
-    if timing.checkpoint_delay > MAX_DELAY:
+    delay = timing.checkpoint_delay(bakes)
+    if delay > MAX_DELAY:
         raise InvalidInput(
-            f"timing: window + inconclusive_limit + 2 * poll comes to {timing.checkpoint_delay} s; an instance refresh "
-            f"waits {MAX_DELAY} s at most (CheckpointDelay, BakeTime): shorten window or inconclusive_limit."
+            f"timing: window (or the longest bake of steps) + inconclusive_limit + 4 * poll comes to {delay} s; an "
+            f"instance refresh waits {MAX_DELAY} s at most (CheckpointDelay, BakeTime): shorten window, bake or "
+            "inconclusive_limit."
         )
 
 
@@ -216,7 +224,7 @@ def _result(tick: Tick, lines: list[str]) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {
         "done": tick.done,
         "changed": tick.context.changed,
-        "outcome": tick.context.outcome or "",
+        "outcome": tick.context.outcome or ("paused" if _left_paused(tick) else ""),
         "lines": lines,
         "plan": tick.seen.plan.as_dict() if tick.seen.plan else {},
         "ledger": ledger_dict(tick.seen.ledger),
@@ -225,6 +233,11 @@ def _result(tick: Tick, lines: list[str]) -> dict[str, t.Any]:
     if failure is not None:
         raise type(failure)(failure.message, **{**result, **failure.details})
     return result
+
+
+def _left_paused(tick: Tick) -> bool:
+    """Whether the run found a paused release and left it so."""
+    return tick.action.kind is Kind.DONE and tick.seen.ledger.paused is not None
 
 
 def ledger_dict(ledger: Ledger) -> dict[str, t.Any]:

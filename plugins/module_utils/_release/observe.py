@@ -20,16 +20,17 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     takeover,
     targets,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import current_stop
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
     Plan,
     make_plan,
-    percentages,
     plan_from_dict,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import Failures
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import is_settled
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import wishes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Context,
     Goal,
@@ -66,7 +67,7 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
         raise not_provisioned(names, parameters)
     adoption = takeover.look(aws, names, group, parameters)
     ledger = adoption.ledger if adoption else parameters.ledger
-    wanted = Wanted() if ledger.is_open else look_for(aws, names, options, ledger, group, parameters.host)
+    wanted = look_for(aws, names, options, ledger, group, parameters.host)
     seen = Observation(
         now=now,
         options=options,
@@ -102,13 +103,17 @@ def not_provisioned(names: Names, parameters: store.Parameters) -> NotFound:
 def look_for(
     aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group, host: t.Mapping[str, t.Any]
 ) -> Wanted:
-    """The target of a run that finds nothing open."""
+    """The target of the run: an open release has its own, unless it is to be left for a release of the past."""
+    if options.goal is Goal.PROMOTED or (ledger.is_open and options.goal is Goal.DEPLOYED):
+        return Wanted()
     try:
         if options.goal is Goal.DEPLOYED:
             refusal = refuse_settings(aws, options, ledger, group)
             return Wanted(
                 targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host), refusal=refusal
             )
+        if ledger.is_open:
+            return _look_past(aws, names, options, ledger, group)
         return _look_back(aws, names, options, ledger, group)
     except InvalidInput as error:
         return Wanted(refusal=error)
@@ -133,10 +138,9 @@ def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) ->
 def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
     if ledger.previous is None and options.to_version is None:
         return Wanted()
-    records = history.newest(aws.client("s3"), names.bucket(group.account_id), HISTORY_READ)
-    past = targets.past_releases(records, ledger)
+    past = _past(aws, names, ledger, group)
     target, before = targets.rollback_target(ledger, past, options.to_version)
-    refusal = targets.check_template(aws.client("ec2"), names, target)
+    refusal = targets.check_template(aws.client("ec2"), names, target, past, ledger.stable)
     return Wanted(Target(target) if target else None, before, refusal)
 
 
@@ -157,6 +161,20 @@ def _failures(aws: Aws, names: Names, seen: Observation) -> Failures:
         return Failures(trouble=error.message)
 
 
+def _look_past(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
+    """With a release open: a release before the stable one where it is named, else whether stable can be had at all."""
+    stable = ledger.stable
+    if stable is None or options.to_version in (None, stable.version):
+        past = [] if targets.template_exists(aws.client("ec2"), names, stable) else _past(aws, names, ledger, group)
+        return Wanted(refusal=targets.check_template(aws.client("ec2"), names, stable, past))
+    return _look_back(aws, names, options, ledger, group)
+
+
+def _past(aws: Aws, names: Names, ledger: Ledger, group: Group) -> list[tuple[int, Release]]:
+    records = history.newest(aws.client("s3"), names.bucket(group.account_id), HISTORY_READ)
+    return targets.past_releases(records, ledger)
+
+
 def _plan(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Plan:
     """The recorded plan of the open release, else the one that this run would follow."""
     if ledger.is_open:
@@ -169,12 +187,15 @@ def _plan(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group
 def plan_for(options: Options, ledger: Ledger, group: Group) -> Plan:
     """The plan of a release of this group; the first one fills it in a single step."""
     timing = options.timing
-    checkpoints = percentages(options.percentage, options.steps)
+    asked = wishes(options.percentage, options.steps)
+    delay = timing.checkpoint_delay(wish.bake for wish in asked)
+    # The first release fills the group at once: what is asked of the last step holds, and any pause.
+    whole = dataclasses.replace(asked[-1], pause=any(wish.pause for wish in asked))
     return make_plan(
         group.desired or options.initial_capacity,
-        checkpoints if ledger.stable else (100,),
-        checkpoint_delay=timing.checkpoint_delay,
-        bake_time=timing.checkpoint_delay,
+        asked if ledger.stable else (whole,),
+        checkpoint_delay=delay,
+        bake_time=delay,
         replacement_seconds=timing.replacement,
         surge=options.surge,
     )
@@ -184,14 +205,24 @@ def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
     """What only an open release needs."""
     since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
     waiting = seen.ledger.refresh_id is None
+    judged = _with_limits(seen) if seen.ledger.step_reached_at else None
     return dataclasses.replace(
         seen,
         failed_launches=_failed_launches(aws, names, seen.ledger, since),
         alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
         if waiting
         else {},
-        verdict=evidence.verdict(aws, names, seen, since) if seen.ledger.step_reached_at else None,
+        verdict=evidence.verdict(aws, names, judged, since) if judged else None,
     )
+
+
+def _with_limits(seen: Observation) -> Observation:
+    """The step that waits for its verdict may ask for more jobs than the run, or for fewer."""
+    wanted = current_stop(seen).min_jobs
+    if wanted is None:
+        return seen
+    limits = dataclasses.replace(seen.options.limits, min_jobs=wanted)
+    return dataclasses.replace(seen, options=dataclasses.replace(seen.options, limits=limits))
 
 
 def _failed_launches(aws: Aws, names: Names, ledger: Ledger, since: dt.datetime) -> int:

@@ -5,24 +5,28 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import Wish
 
-DEFAULT_PERCENTAGE = "20"
-"""What each step adds when nothing else is asked for."""
 MAX_HEALTHY_LIMIT = 200
 """MaxHealthyPercentage of an instance refresh goes no higher (StartInstanceRefresh API reference)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One checkpoint."""
+    """One checkpoint; what is None is as the run has it. Records from before know only the first three."""
 
     percentage: int
     instances: int
     skipped: bool
     """True where this group is too small for the checkpoint: the next one runs as many instances."""
+    bake: int | None = None
+    min_jobs: int | None = None
+    pause: bool = False
+    """Whether the release pauses once this step has passed; a skipped step hands its pause on to the next."""
+    on_inconclusive: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +45,17 @@ class Plan:
     bake_time: int
     """Seconds between the last replacement and the end."""
     expected_seconds: int
+    """From the start to the end, pauses left out."""
 
     @property
     def judged(self) -> tuple[Step, ...]:
         """The steps that take place."""
         return tuple(step for step in self.steps if not step.skipped)
+
+    def stop(self, passed: int, reached: int) -> Step:
+        """The step to judge when ``reached`` steps are reached and ``passed`` have passed: a leap keeps the pauses."""
+        leapt = self.judged[passed:reached]
+        return dataclasses.replace(self.judged[reached - 1], pause=any(step.pause for step in leapt))
 
     def as_dict(self) -> dict[str, t.Any]:
         """For results and the history."""
@@ -61,7 +71,19 @@ class Plan:
 def _row(step: Step, size: int) -> str:
     if step.skipped:
         return f"{step.percentage:3d} %: skipped, a group of {size} goes to {step.instances} with the next step"
-    return f"{step.percentage:3d} %: {step.instances} of {size} instances"
+    return f"{step.percentage:3d} %: {step.instances} of {size} instances{_wanted(step)}"
+
+
+def _wanted(step: Step) -> str:
+    """What is asked of this step beyond the run's settings."""
+    parts = [
+        f"judged for {step.bake} s at least" if step.bake is not None else "",
+        f"{step.min_jobs} jobs at least" if step.min_jobs is not None else "",
+        f"{step.on_inconclusive} without a verdict" if step.on_inconclusive else "",
+        "then paused until promote.yml" if step.pause else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f", {said}" if said else ""
 
 
 def plan_from_dict(record: t.Mapping[str, t.Any]) -> Plan:
@@ -69,50 +91,20 @@ def plan_from_dict(record: t.Mapping[str, t.Any]) -> Plan:
     return Plan(**{**record, "steps": tuple(Step(**step) for step in record["steps"])})
 
 
-def percentages(percentage: str | None, steps: t.Sequence[str] | None) -> tuple[int, ...]:
-    """The checkpoints that the user asked for: ``percentage`` repeated up to 100, or ``steps`` as given.
-
-    Raises: InvalidInput.
-    """
-    if steps:
-        return _explicit([_whole("steps", text) for text in steps])
-    share = _whole("percentage", DEFAULT_PERCENTAGE if percentage is None else percentage)
-    return (*range(share, 100, share), 100)
-
-
-def _explicit(values: list[int]) -> tuple[int, ...]:
-    if values != sorted(set(values)) or values[-1] != 100:
-        raise InvalidInput(f"steps={values} must rise and end with 100, as in steps=[5, 25, 100].")
-    return tuple(values)
-
-
-def _whole(field: str, text: str) -> int:
-    try:
-        value = int(str(text).strip())
-    except ValueError:
-        value = -1
-    if not 1 <= value <= 100:
-        raise InvalidInput(f"{field}={text} is not a whole number from 1 to 100; for example -e percentage=20.")
-    return value
-
-
 def make_plan(
     size: int,
-    checkpoints: t.Sequence[int],
+    wishes: t.Sequence[Wish],
     *,
     checkpoint_delay: int,
     bake_time: int,
     replacement_seconds: int,
     surge: bool = True,
+    start: int = 0,
 ) -> Plan:
-    """Plan a release of a group of ``size`` instances (0 counts as 1: the group is woken for it)."""
+    """Plan a release of a group of ``size`` instances (0 counts as 1: the group is woken for it), from a share on."""
     size = max(size, 1)
-    counts = [_ceil_share(size, percentage) for percentage in checkpoints]
-    steps = tuple(
-        Step(percentage, count, skipped=count in counts[index + 1 :])
-        for index, (percentage, count) in enumerate(zip(checkpoints, counts, strict=True))
-    )
-    low, high = _bounds(size, checkpoints) if surge else (90, 100)
+    low, high = _bounds(size, [start, *(wish.percentage for wish in wishes)]) if surge else (90, 100)
+    steps = _steps(size, wishes)
     stops = sum(not step.skipped for step in steps)
     return Plan(
         size=size,
@@ -123,15 +115,50 @@ def make_plan(
         max_healthy_percentage=high,
         checkpoint_delay=checkpoint_delay,
         bake_time=bake_time,
-        expected_seconds=(stops - 1) * checkpoint_delay + bake_time + stops * replacement_seconds,
+        expected_seconds=max(stops - 1, 0) * checkpoint_delay + bake_time + stops * replacement_seconds,
     )
 
 
-def _bounds(size: int, checkpoints: t.Sequence[int]) -> tuple[int, int]:
+def _steps(size: int, wishes: t.Sequence[Wish]) -> tuple[Step, ...]:
+    """Instances at each; of several with as many instances only the last takes place, with the pauses of all."""
+    counts = [_ceil_share(size, wish.percentage) for wish in wishes]
+    pausing = {count for wish, count in zip(wishes, counts, strict=True) if wish.pause}
+    made = []
+    for index, (wish, count) in enumerate(zip(wishes, counts, strict=True)):
+        skipped = count in counts[index + 1 :]
+        asked = dataclasses.asdict(wish) | {"pause": wish.pause if skipped else count in pausing}
+        made.append(Step(instances=count, skipped=skipped, **asked))
+    return tuple(made)
+
+
+def onward(plan: Plan, passed: int, size: int, *, replacement_seconds: int, surge: bool) -> Plan:
+    """What is left of a plan after ``passed`` steps, for a group that has ``size`` instances now."""
+    left = [
+        Wish(step.percentage, step.bake, step.min_jobs, step.pause, step.on_inconclusive)
+        for step in plan.judged[passed:]
+    ]
+    return make_plan(
+        size,
+        left,
+        checkpoint_delay=plan.checkpoint_delay,
+        bake_time=plan.bake_time if left else 0,
+        replacement_seconds=replacement_seconds,
+        surge=surge,
+        start=plan.judged[passed - 1].percentage if passed else 0,
+    )
+
+
+def in_full(plan: Plan, passed: int) -> Plan:
+    """The plan with everything after ``passed`` steps in a single one, which neither stops nor pauses on its way."""
+    whole = dataclasses.replace(plan.judged[-1], pause=False)
+    return dataclasses.replace(plan, steps=(*plan.judged[:passed], whole) if passed < len(plan.judged) else plan.judged)
+
+
+def _bounds(size: int, shares: t.Sequence[int]) -> tuple[int, int]:
     """Launch before terminate: room for the largest step, and for one instance at least."""
-    jumps = [high - low for low, high in zip((0, *checkpoints), checkpoints, strict=False)]
+    jumps = [high - low for low, high in itertools.pairwise(shares)]
     one_more = -(-100 * (size + 1) // size)
-    return 100, min(MAX_HEALTHY_LIMIT, max(100 + max(jumps), one_more))
+    return 100, min(MAX_HEALTHY_LIMIT, max(100 + max(jumps, default=0), one_more))
 
 
 def _ceil_share(size: int, percentage: int) -> int:

@@ -8,7 +8,6 @@ is not documented for every case. The count decides, never the status.
 
 from __future__ import annotations
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import count_text, outcome_text
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
@@ -19,7 +18,9 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 )
 
 MAX_BACK_STARTS = 3
-"""Refreshes back to stable that one run starts before it reports what stands in the way."""
+"""Refreshes back to stable that one run starts before it ends the instances that they leave itself."""
+FLOOR = 90
+"""Percent of the desired capacity that stays in service while instances are ended."""
 
 
 def retreat(seen: Observation) -> Action:
@@ -36,7 +37,8 @@ def _turn_round(seen: Observation, refresh: Refresh) -> Action:
     wanted = seen.ledger.stable.template_version if seen.ledger.stable else None
     if refresh.status not in LIVE or (wanted is not None and refresh.template_version == wanted):
         return Action(Kind.WAIT, f"going back: {name} {refresh.status} {refresh.percentage} %, {_count_text(seen)}")
-    if seen.context.native_refused or seen.ledger.stable is None:
+    elsewhere = seen.group.template_version != wanted  # native rollback returns to what the group has saved
+    if seen.context.native_refused or wanted is None or elsewhere:
         return Action(Kind.CANCEL_REFRESH, f"going back: cancelling {name}")
     return Action(Kind.ROLL_BACK_REFRESH, f"going back: rolling back {name} ({refresh.status})")
 
@@ -67,12 +69,23 @@ def _count(seen: Observation) -> Action:
     if seen.group.desired == 0 and not seen.group.members:
         return Action(Kind.RESET_GROUP, "going back: setting the template of the empty group")
     if seen.context.back_starts >= MAX_BACK_STARTS:
-        text = f"Going back is stuck: {strangers} instances do not run {stable.version if stable else 'none'} after "
-        text += f"{MAX_BACK_STARTS} instance refreshes. See the group's activities, then run rollback.yml again."
-        return Action(Kind.REFUSE, text, failure=AwsError(text))
-    saved = seen.group.template_version == template
+        return _replace(seen)
     text = f"going back: {strangers} instances to replace with {stable.version if stable else 'none'}"
-    return Action(Kind.START_BACK, text, skip_matching=saved and seen.context.back_starts == 0)
+    return Action(Kind.START_BACK, text, skip_matching=seen.context.back_starts == 0)
+
+
+def _replace(seen: Observation) -> Action:
+    """Refreshes have not brought it about: the group replaces what is terminated, a few at a time."""
+    group, stable = seen.group, seen.ledger.stable
+    template, version = (stable.template_version, stable.version) if stable else (None, "none")
+    if group.template_version != template:
+        return Action(Kind.SET_TEMPLATE, f"going back: setting the group's template to that of {version}")
+    doomed = [row.instance_id for row in group.members if row.in_service and row.template_version != template]
+    if group.in_service < group.desired or not doomed:
+        return Action(Kind.WAIT, f"going back: {group.in_service} of {group.desired} instances in service")
+    batch = max(1, group.in_service - -(-FLOOR * group.desired // 100))
+    text = f"going back: ending {len(doomed[:batch])} of {len(doomed)} instances that refreshes left"
+    return Action(Kind.TERMINATE, text, instances=tuple(doomed[:batch]))
 
 
 def _settled(seen: Observation) -> Action:

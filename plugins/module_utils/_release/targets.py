@@ -78,11 +78,26 @@ def _not_offered(to_version: str, ledger: Ledger, others: t.Sequence[tuple[int, 
     return f"to_version={to_version} was never stable here, or was rejected since; offered: {offered}."
 
 
-def check_template(ec2: t.Any, names: Names, target: Release | None) -> FleetError | None:
-    """A release whose template version somebody deleted cannot be returned to."""
-    if target is None or templates.has_version(ec2, names, target.template_version):
+def template_exists(ec2: t.Any, names: Names, release: Release | None) -> bool:
+    """Whether that release can be launched; nothing at all can always be returned to."""
+    return release is None or templates.has_version(ec2, names, release.template_version)
+
+
+def check_template(
+    ec2: t.Any,
+    names: Names,
+    target: Release | None,
+    past: t.Sequence[tuple[int, Release]] = (),
+    stable: Release | None = None,
+) -> FleetError | None:
+    """A release whose template version somebody deleted cannot be returned to: the next one in history is offered."""
+    if target is None or template_exists(ec2, names, target):
         return None
+    others = (row for _unused, row in past if not _same(row, target) and not _same(row, stable))
+    other = next((row for row in others if template_exists(ec2, names, row)), None)
+    how = f"The next in the history that can be had: -e to_version={other.version}." if other else ""
+    how = how or f"Deploy it again with deploy.yml -e version={target.version} once no release is open."
     return InvalidInput(
         f"Version {target.version} cannot be returned to: template version {target.template_version} of {names.group} "
-        "was deleted. Choose another release with -e to_version=…, or deploy it again with deploy.yml."
+        f"was deleted. {how}"
     )

@@ -25,6 +25,8 @@ RETURNING = frozenset({"Cancelling", "RollbackInProgress"})
 """A refresh that is on its way out by itself."""
 IN_SERVICE = "InService"
 LEAVING = ("Terminating", "Terminated", "Detaching", "Detached")
+SCALING = "AlarmNotification"
+"""The process of a group that carries out what alarms ask for, up and down."""
 STANDBY = ("Standby", "EnteringStandby")
 
 
@@ -32,7 +34,13 @@ class Goal(enum.StrEnum):
     """What the run is asked for."""
 
     DEPLOYED = "deployed"
+    PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
+
+    @property
+    def forward(self) -> bool:
+        """Whether the run wants the open release to succeed."""
+        return self is not Goal.ROLLED_BACK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +67,11 @@ class Timing:
     replay_lookback: int = 86400
     """How far back what a release has failed is replayed when it is left by hand; an open one's is replayed whole."""
 
-    @property
-    def checkpoint_delay(self) -> int:
-        """Long enough for a verdict, and for the gate to notice that nobody judges."""
-        judged = self.window + self.inconclusive_limit + 2 * self.poll
+    def checkpoint_delay(self, bakes: t.Iterable[int | None] = ()) -> int:
+        """Long enough for a verdict at the longest step, and for the gate to notice that nobody judges."""
+        window = max((self.window if bake is None else bake for bake in bakes), default=self.window)
+        # Polls until a checkpoint is noticed, until its time is seen to be over, until AWS is told; and one to spare.
+        judged = window + self.inconclusive_limit + 4 * self.poll
         return max(judged, self.gate_period * (self.gate_periods + 1) + self.poll)
 
 
@@ -86,13 +95,19 @@ class Options:
     host: str
     version: str | None = None
     percentage: str | None = None
-    steps: tuple[str, ...] = ()
+    steps: tuple[t.Any, ...] = ()
+    """As the user writes them: numbers, or objects with what differs at a step."""
     to_version: str | None = None
+    full: bool = False
+    """For a promotion: all the remaining steps at once."""
+    hold_scale_out: bool = False
+    """No scaling by alarms until the first step has passed."""
     retry_rejected: bool = False
     reason: str | None = None
     initial_capacity: int = 1
     surge: bool = True
-    on_inconclusive: t.Literal["pass", "fail"] = "fail"
+    on_inconclusive: str = "fail"
+    """What to do with a step that has too few jobs when its time is over: fail, pass or pause."""
     alarms: tuple[str, ...] = ()
     """Names of the user's own alarms that stop a release."""
     timing: Timing = dataclasses.field(default_factory=Timing)
@@ -119,6 +134,8 @@ class Context:
     changed: bool = False
     prepared: bool = False
     """Whether this run has seen to the smoke queue and the release alarms."""
+    promoted: bool = False
+    """Whether this run has promoted what it was asked to: from then on it judges like any other."""
     outcome: str | None = None
     reason: str | None = None
     back_starts: int = 0
@@ -176,6 +193,8 @@ class Group:
     """The version the group has saved."""
     members: tuple[Member, ...] = ()
     mixed_policy: t.Mapping[str, t.Any] | None = None
+    suspended: frozenset[str] = frozenset()
+    """Scaling processes that are suspended."""
 
     @property
     def account_id(self) -> str:
@@ -294,16 +313,24 @@ class Kind(enum.StrEnum):
     START_REFRESH = "start_refresh"
     COLD_START = "cold_start"
     WAKE = "wake"
+    HOLD_SCALING = "hold_scaling"
+    FREE_SCALING = "free_scaling"
     REACH_STEP = "reach_step"
     PASS_STEP = "pass_step"
+    PAUSE = "pause"
+    REST = "rest"
+    RESUME = "resume"
     RETREAT = "retreat"
     ROLL_BACK_REFRESH = "roll_back_refresh"
     CANCEL_REFRESH = "cancel_refresh"
     START_BACK = "start_back"
     RESET_GROUP = "reset_group"
+    SET_TEMPLATE = "set_template"
+    TERMINATE = "terminate"
     REPLAY = "replay"
     SUCCEED = "succeed"
     RETURN = "return"
+    REPORT = "report"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -316,3 +343,8 @@ class Action:
     failure: FleetError | None = None
     skip_matching: bool = False
     step: int = 0
+    pause: str = ""
+    """Why the release pauses; empty where it does not."""
+    by_hand: bool = False
+    """Whether a person, not the judgement, passed the step."""
+    instances: tuple[str, ...] = ()

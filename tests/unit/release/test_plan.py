@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import typing as t
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,25 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Inv
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
     Plan,
     make_plan,
-    percentages,
     plan_from_dict,
     step_reached,
 )
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import Wish, wishes
+
+
+def percentages(percentage: str | None, steps: t.Sequence[t.Any]) -> tuple[int, ...]:
+    return tuple(wish.percentage for wish in wishes(percentage, steps))
 
 
 def plan(size: int, checkpoints: tuple[int, ...], surge: bool = True) -> Plan:
-    return make_plan(size, checkpoints, checkpoint_delay=60, bake_time=60, replacement_seconds=30, surge=surge)
+    return make_plan(
+        size,
+        [Wish(point) for point in checkpoints],
+        checkpoint_delay=60,
+        bake_time=60,
+        replacement_seconds=30,
+        surge=surge,
+    )
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,18 @@ options:
         description: The C(txt2img) payload they carry; none are sent without one.
         type: dict
         default: {}
+      golden:
+        description:
+          - What becomes of a candidate whose smoke pictures are further than O(smoke.golden_limit) from those that stable draws from the
+            same seeds. V(warn) says so, V(fail) rolls back, V(off) does not look.
+          - Pictures that are not the same file are compared with Pillow, which the controller then needs.
+        type: str
+        choices: ["off", warn, fail]
+        default: warn
+      golden_limit:
+        description: Mean absolute difference of red, green and blue values, 0 to 255, above which pictures are far apart.
+        type: float
+        default: 16.0
   run:
     description: Nonce of the run, made by the action plugin; the lock that bears it is the run's own.
     type: str

@@ -11,12 +11,14 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Inv
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.comparisons import Limits
 
 
-def suboptions(kind: type, types: t.Mapping[str, str]) -> dict[str, t.Any]:
-    """Options of a settings dataclass, with its defaults."""
+def suboptions(kind: type, types: t.Mapping[str, str | list[str]]) -> dict[str, t.Any]:
+    """Options of a settings dataclass, with its defaults; a list instead of a type is a text's choices."""
     options = {}
     for field in dataclasses.fields(kind):
         default = {} if field.default is dataclasses.MISSING else field.default
-        options[field.name] = {"type": types.get(field.name, "int"), "default": default}
+        of = types.get(field.name, "int")
+        typed = {"type": of} if isinstance(of, str) else {"type": "str", "choices": of}
+        options[field.name] = {**typed, "default": default}
     return {"type": "dict", "options": options, "default": {}}
 
 

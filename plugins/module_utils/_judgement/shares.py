@@ -10,18 +10,33 @@ from __future__ import annotations
 
 import math
 
+NEGLIGIBLE = 1e-17
+"""Terms smaller than that part of the sum change nothing."""
+
 
 def fisher_greater(bad: int, total: int, other_bad: int, other_total: int) -> float:
     """Probability, if both sides were alike, of ``bad`` or more among ``total`` (hypergeometric tail)."""
     everything, all_bad = total + other_total, bad + other_bad
-    if not total or not other_total or not all_bad:
+    if not bad or not other_total:
         return 1.0
-    all_good, first = everything - all_bad, max(bad, total - (everything - all_bad))
-    term = math.exp(_log_ways(all_bad, first) + _log_ways(all_good, total - first) - _log_ways(everything, total))
+    if bad * everything > total * all_bad:
+        return _hypergeometric_tail(bad, total, all_bad, everything)
+    # Below what is expected the first term may be too small for a float: the other tail has the large ones.
+    return 1.0 - _hypergeometric_tail(total - bad + 1, total, everything - all_bad, everything)
+
+
+def _hypergeometric_tail(first: int, total: int, marked: int, everything: int) -> float:
+    """Probability of ``first`` or more marked ones among ``total`` drawn; ``first`` is above what is expected."""
+    if first > min(marked, total):
+        return 0.0
+    unmarked = everything - marked
+    term = math.exp(_log_ways(marked, first) + _log_ways(unmarked, total - first) - _log_ways(everything, total))
     tail = term
-    for k in range(first, min(all_bad, total)):  # each term from the one before: linear, and no huge numbers
-        term *= (all_bad - k) * (total - k) / ((k + 1) * (all_good - total + k + 1))
+    for k in range(first, min(marked, total)):  # each term from the one before: linear, and no huge numbers
+        term *= (marked - k) * (total - k) / ((k + 1) * (unmarked - total + k + 1))
         tail += term
+        if term <= tail * NEGLIGIBLE:
+            break
     return min(1.0, tail)
 
 
@@ -34,6 +49,20 @@ def binomial_at_least(bad: int, total: int, share: float) -> float:
     """Probability of ``bad`` or more among ``total`` jobs that each are bad with probability ``share``."""
     if bad <= 0 or not 0 < share < 1:
         return 1.0 if bad <= 0 or share >= 1 else 0.0
-    log, complement = math.log(share), math.log1p(-share)
-    terms = (math.exp(_log_ways(total, k) + k * log + (total - k) * complement) for k in range(bad, total + 1))
-    return min(1.0, sum(terms))
+    if bad > total * share:
+        return _binomial_tail(bad, total, share)
+    return 1.0 - _binomial_tail(total - bad + 1, total, 1 - share)
+
+
+def _binomial_tail(first: int, total: int, share: float) -> float:
+    """Probability of ``first`` or more; ``first`` is above what is expected."""
+    if first > total:
+        return 0.0
+    term = math.exp(_log_ways(total, first) + first * math.log(share) + (total - first) * math.log1p(-share))
+    tail = term
+    for k in range(first, total):
+        term *= (total - k) / (k + 1) * share / (1 - share)
+        tail += term
+        if term <= tail * NEGLIGIBLE:
+            break
+    return min(1.0, tail)

@@ -147,6 +147,9 @@ class Actions(PauseActions):
         sqs, releases = self._aws.client("sqs"), [row for row in (candidate, seen.ledger.stable) if row]
         if not all(smoke.ensure_queue(sqs, self._names, release.release_id) for release in releases):
             return seen.context  # a name deleted a moment ago: asked again at the next look
+        if seen.ledger.stable is not None and seen.options.smoke.golden != "off":
+            # Stable's pictures are drawn before its instances go: at a step of 100 % there are none left.
+            self._send_smoke(seen, seen.ledger.stable, 0)
         dimensions = {
             "DeploymentId": self._names.deployment_id,
             "ImageVersion": candidate.version,
@@ -205,12 +208,15 @@ class Actions(PauseActions):
             raise error
         return self.apply(seen, Action(Kind.RETREAT, error.message, reason=error.message))
 
+    def _send_smoke(self, seen: Observation, release: Release, step: int) -> None:
+        bodies = smoke.smoke_bodies(seen.options.smoke, release.release_id, seen.ledger.sequence, step)
+        smoke.send(self._aws.client("sqs"), self._names, release.release_id, bodies)
+
     def _reach_step(self, seen: Observation, action: Action) -> Context:
-        sqs, ledger = self._aws.client("sqs"), seen.ledger
+        ledger = seen.ledger
         for release in (ledger.candidate, ledger.stable):
             if release is not None:
-                bodies = smoke.smoke_bodies(seen.options.smoke, release.release_id, ledger.sequence, action.step)
-                smoke.send(sqs, self._names, release.release_id, bodies)
+                self._send_smoke(seen, release, action.step)
         self._record(seen, dataclasses.replace(ledger, step_reached_at=seen.now.isoformat()))
         return dataclasses.replace(seen.context, promoted=True)  # what this run has seen reached, it judges
 

@@ -9,7 +9,9 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.pictures import weigh
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Stage, Verdict, judge
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import golden
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import window_over
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
@@ -23,7 +25,23 @@ def verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Ve
     candidate = t.cast(Release, ledger.candidate)
     ours = read_jobs(logs, names.log_group, candidate.release_id, since)
     theirs = _stable_jobs(logs, names, seen, since)
-    return judge(ours, theirs, seen.options.limits, _stage(seen, since))
+    found = judge(ours, theirs, seen.options.limits, _stage(seen, since))
+    return _with_pictures(aws, names, seen, found) if found.outcome == "pass" and window_over(seen) else found
+
+
+def _with_pictures(aws: Aws, names: Names, seen: Observation, found: Verdict) -> Verdict:
+    """A pass is looked at once more, with the pictures that both releases drew from the same seeds."""
+    smoke, ledger = seen.options.smoke, seen.ledger
+    candidate, stable = t.cast(Release, ledger.candidate), ledger.stable
+    if smoke.golden == "off" or not smoke.payload or not smoke.count:
+        return found
+    if stable is None or stable.release_id == candidate.release_id:
+        return found
+    bucket = names.bucket(seen.group.account_id)
+    pictures = golden.compare_pictures(
+        aws.client("s3"), bucket, ledger.sequence, candidate.release_id, stable.release_id, smoke.count
+    )
+    return weigh(found, pictures, smoke.golden, smoke.golden_limit)
 
 
 def _stage(seen: Observation, since: dt.datetime) -> Stage:

@@ -14,6 +14,7 @@ import uuid
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, Clients
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock, SystemClock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.pictures import FARTHEST, HAS_PILLOW
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import (
     LIMITS_SPEC,
     make_limits,
@@ -55,7 +56,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "alarms": {"type": "list", "elements": "str", "default": []},
     "timing": suboptions(Timing, {}),
     "limits": LIMITS_SPEC,
-    "smoke": suboptions(Smoke, {"payload": "dict"}),
+    "smoke": suboptions(Smoke, {"payload": "dict", "golden": ["off", "warn", "fail"], "golden_limit": "float"}),
     "run": {"type": "str"},
     "owner": {"type": "str"},
     "context": {"type": "dict", "default": {}},
@@ -80,7 +81,7 @@ def make_options(params: t.Mapping[str, t.Any]) -> Options:
         alarms=tuple(params["alarms"]),
         timing=Timing(**_given(params["timing"])),
         limits=make_limits(params["limits"]),
-        smoke=Smoke(**_given(params["smoke"])),
+        smoke=_smoke(params["smoke"]),
         **{name: params[name] for name in SAME_NAME},
     )
 
@@ -102,6 +103,15 @@ SAME_NAME = (
 
 def _given(values: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
     return {name: value for name, value in (values or {}).items() if value is not None}
+
+
+def _smoke(given: t.Mapping[str, t.Any] | None) -> Smoke:
+    smoke = Smoke(**_given(given))
+    if smoke.golden == "fail" and smoke.payload and not HAS_PILLOW:
+        raise InvalidInput("smoke.golden=fail needs Pillow on the controller: pip install Pillow, or use golden=warn.")
+    if not 0 <= smoke.golden_limit <= FARTHEST:
+        raise InvalidInput(f"smoke.golden_limit={smoke.golden_limit:g} must be from 0 to {FARTHEST:g}.")
+    return smoke
 
 
 def _check(params: t.Mapping[str, t.Any]) -> None:

@@ -24,7 +24,7 @@ def smoke_bodies(smoke: Smoke, release_id: str, sequence: int, step: int) -> lis
     return [
         json.dumps(
             {
-                "id": f"smoke-{sequence}-{release_id}-{step}-{number}",
+                "id": f"{smoke_prefix(release_id, sequence)}{step}-{number}",
                 "api": "/sdapi/v1/txt2img",
                 "payload": {**smoke.payload, "seed": 1000 + number},
                 "context": {"smoke": True},
@@ -33,6 +33,11 @@ def smoke_bodies(smoke: Smoke, release_id: str, sequence: int, step: int) -> lis
         )
         for number in range(smoke.count if smoke.payload else 0)
     ]
+
+
+def smoke_prefix(release_id: str, sequence: int) -> str:
+    """What the ids of all smoke requests of a release begin with."""
+    return f"smoke-{sequence}-{release_id}-"
 
 
 @aws_call("create the smoke queue")
@@ -54,7 +59,7 @@ def ensure_queue(sqs: t.Any, names: Names, release_id: str) -> bool:
 
 def send(sqs: t.Any, names: Names, release_id: str, bodies: t.Sequence[str]) -> None:
     """Send to the release's own queue; a queue that is gone (a release from before) is no error."""
-    url = _queue_url(sqs, names.smoke_queue(release_id))
+    url = _queue_url(sqs, names.smoke_queue(release_id)) if bodies else None
     for start in range(0, len(bodies) if url else 0, BATCH):
         _send_batch(sqs, t.cast(str, url), bodies[start : start + BATCH])
 

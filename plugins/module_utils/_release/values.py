@@ -81,6 +81,10 @@ class Smoke:
 
     count: int = 4
     payload: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    golden: t.Literal["off", "warn", "fail"] = "warn"
+    """What becomes of a candidate whose smoke pictures are far from stable's."""
+    golden_limit: float = 16.0
+    """Mean absolute difference, of 255, that is far."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,3 +29,11 @@ def test_large_samples_are_compared_at_once() -> None:
     expected = fisher_exact([[200, 9800], [3000, 57000]], alternative="greater").pvalue
     assert fisher_greater(200, 10000, 3000, 60000) == pytest.approx(expected, abs=1e-9)
     assert binomial_at_least(5200, 50000, 0.1) == pytest.approx(binom.sf(5199, 50000, 0.1), rel=1e-6)
+
+
+@pytest.mark.parametrize(("bad", "other_bad"), [(0, 3000), (10, 3000), (2900, 3000), (3000, 3000), (3300, 3000)])
+def test_a_candidate_far_better_than_a_large_stable_is_not_worse(bad: int, other_bad: int) -> None:
+    # The terms of these tails do not all fit into a float.
+    expected = fisher_exact([[bad, 10000 - bad], [other_bad, 10000 - other_bad]], alternative="greater").pvalue
+    assert fisher_greater(bad, 10000, other_bad, 10000) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert binomial_at_least(bad, 10000, 0.3) == pytest.approx(binom.sf(bad - 1, 10000, 0.3), rel=1e-6, abs=1e-12)

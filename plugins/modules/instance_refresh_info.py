@@ -32,7 +32,7 @@ options:
     choices: [in_progress, succeeded, failed, rolled_back, cancelled]
     default: []
   limit:
-    description: Return this many at most.
+    description: Return this many at most, 1 or more.
     type: int
 extends_documentation_fragment:
   - amazon.aws.common.modules
@@ -59,7 +59,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 refreshes:
-  description: The refreshes as AWS describes them, in snake case, newest first.
+  description:
+    - The refreshes as AWS describes them, in snake case, newest first. All that one may hold is in the results of
+      M(diffusion.fleet.instance_refresh).
   returned: success
   type: list
   elements: dict
@@ -81,8 +83,15 @@ refreshes:
       type: str
       returned: always
       sample: rolled_back
+    progress_details:
+      description:
+        - C(live_pool_progress), and C(warm_pool_progress) for a group with a warm pool, each with C(percentage_complete) and
+          C(instances_to_update).
+      type: dict
+      returned: when AWS tells, as for a group with a warm pool
+      sample: {"live_pool_progress": {"percentage_complete": 20, "instances_to_update": 4}}
 active:
-  description: The refresh that still acts on the group, or null. It is given whatever O(outcomes) says.
+  description: The refresh that still acts on the group, or null. It is given whatever O(outcomes) and O(ids) say.
   returned: success
   type: dict
 """

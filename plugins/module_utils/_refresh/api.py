@@ -19,10 +19,15 @@ R = t.TypeVar("R")
 
 PAGE = 100  # the most that one answer of DescribeInstanceRefreshes holds
 
-ERRORS: t.Mapping[str, type[FleetError]] = {
-    "InstanceRefreshInProgress": Conflict,
-    "ActiveInstanceRefreshNotFound": NotFound,
-    "IrreversibleInstanceRefresh": Conflict,
+# The error that a code stands for, and what to do about it.
+ERRORS: t.Mapping[str, tuple[type[FleetError], str]] = {
+    "InstanceRefreshInProgress": (Conflict, "Wait until it has ended, or cancel it or roll it back first."),
+    "ActiveInstanceRefreshNotFound": (NotFound, "It has ended: look at what the group runs now."),
+    "IrreversibleInstanceRefresh": (
+        Conflict,
+        "Cancel it, then start another one with the template version to return to.",
+    ),
+    "ResourceContention": (AwsError, "Something else is changing the group: try again in a moment."),
 }
 
 
@@ -34,10 +39,11 @@ def refresh_errors(function: t.Callable[P, R]) -> t.Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except AwsError as error:
-            kind = ERRORS.get(str(error.details.get("code", "")).removesuffix("Fault"))
-            if kind is None:
+            found = ERRORS.get(str(error.details.get("code", "")).removesuffix("Fault"))
+            if found is None:
                 raise
-            raise kind(error.message, **error.details) from error
+            kind, hint = found
+            raise kind(f"{error.message.rstrip('.')}. {hint}", **error.details) from error
 
     return wrapper
 

@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, NotFound, WaitTimeout
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh import api, plan, request, states
@@ -23,12 +23,15 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.wish impo
 )
 
 
-class Look(t.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Look:
     """What was seen of the refresh that is waited for."""
 
     course: Course
     refresh: Document | None
     over: bool
+    started: bool = False
+    """The wanted refresh was started just now: it is to be looked at, at once."""
 
 
 def refresh_group(
@@ -110,9 +113,12 @@ def follow(
 ) -> dict[str, t.Any]:
     """Look until it is over or, when stepping, until there is something new to say."""
     lines: list[str] = []
+    last: Look | None = None
     while True:
         seen = look(client, wish, asked, course, clock)
-        course = say(wish, seen, lines)
+        if seen is None:  # AWS was busy: what was seen last still stands
+            seen = dataclasses.replace(last, course=course) if last else Look(course, None, over=False)
+        course, last = say(wish, seen, lines), seen
         if seen.over:
             return finished(wish, seen, lines)
         if stepping and lines:
@@ -120,7 +126,7 @@ def follow(
         left = wish.wait_timeout - elapsed(course, clock.now())
         if left <= 0:
             raise timed_out(wish, seen, lines)
-        if seen.refresh is not None:  # the next look is another one
+        if not seen.started:
             clock.sleep(min(wish.poll_seconds, left))
 
 
@@ -133,17 +139,33 @@ def say(wish: Wish, seen: Look, lines: list[str]) -> Course:
     return dataclasses.replace(seen.course, said=line)
 
 
-def look(client: t.Any, wish: Wish, asked: Document, course: Course, clock: Clock) -> Look:
-    """See how the refresh is, or start the wanted one once the active one has ended."""
+def look(client: t.Any, wish: Wish, asked: Document, course: Course, clock: Clock) -> Look | None:
+    """See how the refresh is, or start the wanted one once the active one has ended.
+
+    None where a look that is one of many meets a passing fault: the refresh goes on, and so does the wait.
+    """
     try:
-        if course.clearing:
-            active = states.active_of(api.describe_refreshes(client, wish.name, limit=1))
-            return Look(course if active else started(client, asked, course, clock), active, over=False)
-        refresh = api.describe_refresh(client, wish.name, course.refresh_id) if course.refresh_id else None
+        if not course.clearing:
+            refresh = api.describe_refresh(client, wish.name, course.refresh_id) if course.refresh_id else None
+            return Look(course, refresh, over=not (wish.wait and refresh and states.is_active(refresh)))
+        active = states.active_of(api.describe_refreshes(client, wish.name, limit=1))
     except FleetError as error:
-        error.details.setdefault("changed", course.changed)  # what was done before the failure was done
+        if is_passing(error) and (course.clearing or wish.wait):
+            return None
+        note(error, course)
         raise
-    return Look(course, refresh, over=not (wish.wait and refresh and states.is_active(refresh)))
+    if active is not None:
+        return Look(course, active, over=False)
+    try:
+        return Look(started(client, asked, course, clock), None, over=False, started=True)
+    except FleetError as error:
+        note(error, course)
+        raise
+
+
+def note(error: FleetError, course: Course) -> None:
+    """What was done before an error was done: a change stays one although the task fails."""
+    error.details.setdefault("changed", course.changed)
 
 
 def started(client: t.Any, asked: Document, course: Course, clock: Clock) -> Course:

@@ -17,6 +17,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.run impor
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.wish import Wish
 from ansible_collections.diffusion.fleet.plugins.modules import instance_refresh, instance_refresh_info
 from local_aws.harness import Harness
+from local_aws.settings import Rules, Settings
 
 GROUP = "sd-inference-demo"
 AMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
@@ -138,9 +139,15 @@ def provision(harness: Harness) -> None:
 
 
 @pytest.fixture
-def account(capsys: pytest.CaptureFixture[str]) -> collections.abc.Iterator[Account]:
+def rules() -> Rules:
+    """The readings of AWS's open rules; a test parametrizes them."""
+    return Rules()
+
+
+@pytest.fixture
+def account(capsys: pytest.CaptureFixture[str], rules: Rules) -> collections.abc.Iterator[Account]:
     """The account with its group in service."""
-    with Harness() as harness:
+    with Harness(settings=Settings(rules=rules)) as harness:
         provision(harness)
         account = Account(harness, capsys)
         harness.advance_until(lambda: account.versions() == ["1"] * 4)

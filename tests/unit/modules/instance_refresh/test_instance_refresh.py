@@ -160,3 +160,8 @@ def test_info_interprets_and_filters(account: Account) -> None:
     succeeded = account.run(info=True, outcomes=["succeeded"], limit=1)
     assert [row["outcome"] for row in succeeded["refreshes"]] == ["succeeded"]
     assert succeeded["active"]["outcome"] == "in_progress"
+    oldest = listed["refreshes"][1]["instance_refresh_id"]
+    by_id = account.run(info=True, ids=[oldest])
+    assert [row["instance_refresh_id"] for row in by_id["refreshes"]] == [oldest]
+    assert by_id["active"] == listed["active"]
+    assert account.run(info=True, limit=0)["msg"].startswith("limit is 0")

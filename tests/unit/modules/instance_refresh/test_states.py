@@ -8,6 +8,7 @@ import typing as t
 import pytest
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from local_aws.settings import Rules
 
 from .conftest import GROUP, Account, Between, version
 
@@ -32,6 +33,16 @@ def test_what_bakes_is_active(account: Account) -> None:
     assert account.statuses() == ["Baking"]
     result = account.follow(state="rolled_back")
     assert (result["refresh"]["outcome"], account.versions()) == ("rolled_back", ["1"] * 4)
+
+
+@pytest.mark.parametrize("rules", [Rules(rollback_while_baking_allowed=False)])
+def test_where_what_bakes_cannot_be_rolled_back_the_way_out_is_told(account: Account) -> None:
+    bake(account)
+    result = account.run(state="rolled_back")
+    assert result["failed"] is True
+    assert result.get("changed", False) is False
+    assert "Cancel it, then start another one" in result["msg"]
+    assert account.statuses() == ["Baking"]
 
 
 def test_a_rollback_under_way_is_left_alone_adopted_by_nobody_and_can_be_cancelled(account: Account) -> None:
@@ -142,3 +153,17 @@ def test_root_volumes_are_replaced_in_place(account: Account) -> None:
     )
     again = account.run(**asked)
     assert (again["changed"], len(account.statuses())) == (False, 2)
+
+
+def test_a_wait_outlasts_passing_faults_and_reports_others(account: Account) -> None:
+    asked: dict[str, t.Any] = {"desired_configuration": version(2), "preferences": SLOW}
+    first = account.follow(context={}, **asked)
+    fault = {"service": "autoscaling", "operation": "DescribeInstanceRefreshes"}
+    account.harness.world.faults.replace([{**fault, "kind": "throttle", "times": 6}, {**fault, "kind": "denied"}])
+    with pytest.raises(FleetError) as caught:
+        account.follow(context=first["context"], **asked)
+    assert "access denied" in caught.value.message
+    assert caught.value.details["changed"] is True
+    account.harness.world.faults.replace([{**fault, "kind": "throttle", "times": 6}])
+    result = account.follow(context={**first["context"], "since": account.now().isoformat()}, **asked)
+    assert result["refresh"]["status"] == "InProgress"

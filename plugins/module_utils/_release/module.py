@@ -191,7 +191,8 @@ def _prediction(tick: Tick) -> list[str]:
     repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections())
     then = dataclasses.replace(tick, action=foresee(repaired))
     rest = [then.action.line] if then.action.kind is Kind.DONE else _prediction(then)
-    return [f"would start by {tick.action.line}", *rest]
+    # What a takeover does to the parameters stands in its own line.
+    return rest if tick.seen.adoption else [f"would start by {tick.action.line}", *rest]
 
 
 def _intention(tick: Tick) -> str:

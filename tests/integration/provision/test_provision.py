@@ -10,6 +10,7 @@ import typing as t
 import boto3
 import pytest
 
+from tests.e2e.site import eventually
 from tests.support.playbooks import ROOT, local_aws, run_playbook
 
 pytestmark = pytest.mark.slow
@@ -42,9 +43,9 @@ def parameter(endpoint: str, name: str) -> str:
     return str(client(endpoint, "ssm").get_parameter(Name=f"/sd-inference/demo/{name}")["Parameter"]["Value"])
 
 
-def group_of(endpoint: str) -> dict[str, t.Any]:
+def group_of(endpoint: str, name: str = NAME) -> dict[str, t.Any]:
     """The group."""
-    found = client(endpoint, "autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[NAME])
+    found = client(endpoint, "autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
     return dict(found["AutoScalingGroups"][0])
 
 
@@ -69,6 +70,53 @@ def test_provision_and_destroy_twice(endpoint: str) -> None:
     look_at_the_scaling(endpoint)
     second_run_changes_nothing_that_runs(endpoint)
     remove_twice(endpoint)
+
+
+def test_a_fleet_of_older_scripts_keeps_its_network_template_and_instances(endpoint: str) -> None:
+    subnet = older_fleet(endpoint)
+    before = group_of(endpoint, "sd-inference-old")
+    run = step(run_playbook(PROVISION, endpoint, "-e", "deployment_id=old"))
+    assert "  inferred  stable is 1.0.0: 1 of 1 instances in service run it" in run.text
+    group = group_of(endpoint, "sd-inference-old")
+    kept = ("LaunchTemplate", "MinSize", "DesiredCapacity", "VPCZoneIdentifier")
+    assert {name: group[name] for name in kept} == {name: before[name] for name in kept}
+    assert [row["InstanceId"] for row in group["Instances"]] == [row["InstanceId"] for row in before["Instances"]]
+    hooks = client(endpoint, "autoscaling").describe_lifecycle_hooks(AutoScalingGroupName="sd-inference-old")
+    assert {hook["DefaultResult"] for hook in hooks["LifecycleHooks"]} == {"CONTINUE"}
+    ec2, ssm = client(endpoint, "ec2"), client(endpoint, "ssm")
+    host = json.loads(ssm.get_parameter(Name="/sd-inference/old/host")["Parameter"]["Value"])
+    wanted = host["launch_template_data"]["SecurityGroupIds"]
+    network = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    assert [row["VpcId"] for row in ec2.describe_security_groups(GroupIds=wanted)["SecurityGroups"]] == [network]
+    step(run_playbook(DESTROY, endpoint, "-e", "deployment_id=old", "-e", "confirm=old", "-e", "delete_data=true"))
+    left = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["sd-inference-old"]}])
+    assert left["SecurityGroups"] == []
+    assert ec2.describe_subnets(SubnetIds=[subnet])["Subnets"] != []
+
+
+def older_fleet(endpoint: str) -> str:
+    """One instance by way of ``$Latest``, three parameters, a queue and an empty repository; its subnet."""
+    ec2, autoscaling, ssm = (client(endpoint, service) for service in ("ec2", "autoscaling", "ssm"))
+    for name, value in {"image-version": "1.0.0", "previous-version": "1.0.0", "deployment-status": "stable"}.items():
+        ssm.put_parameter(Name=f"/sd-inference/old/{name}", Value=value, Type="String")
+    client(endpoint, "ecr").create_repository(repositoryName="sd-inference-old")
+    client(endpoint, "sqs").create_queue(QueueName="sd-task-queue-old", Attributes={"VisibilityTimeout": "600"})
+    subnet = str(
+        ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]["SubnetId"]
+    )
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    data = {"ImageId": image, "InstanceType": "g4dn.xlarge"}
+    ec2.create_launch_template(LaunchTemplateName="sd-inference-old", LaunchTemplateData=data)
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="sd-inference-old",
+        LaunchTemplate={"LaunchTemplateName": "sd-inference-old", "Version": "$Latest"},
+        MinSize=1,
+        MaxSize=10,
+        DesiredCapacity=1,
+        VPCZoneIdentifier=subnet,
+    )
+    eventually(lambda: group_of(endpoint, "sd-inference-old")["Instances"][0]["LifecycleState"] == "InService", 60)
+    return subnet
 
 
 def check_then_make(endpoint: str) -> None:

@@ -60,8 +60,8 @@ class Actions(PauseActions):
             return method(seen, action)
         self._guard.check(seen)
         context = dataclasses.replace(method(seen, action), changed=True)
-        event = events.of_action(seen, action)
-        return self._tell(seen, [event], context) if event else context
+        said = events.of_action(seen, action)
+        return self._tell(seen, said, context) if said else context
 
     # ------------------------------------------------------------ waiting and ending
 
@@ -96,7 +96,8 @@ class Actions(PauseActions):
         if seen.adoption is not None:
             return self._adopt(seen, seen.adoption)
         context = self._guard.claim(seen)
-        if seen.ledger.is_open:
+        at_rest = seen.ledger.paused is not None and context.taken_from is None
+        if seen.ledger.is_open and not at_rest:
             return self._tell(seen, events.of_takeover(seen), context)
         return self._tell_the_end(seen, context) if context.taken_from else context
 

@@ -48,15 +48,21 @@ class Event:
     detail: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
-def of_action(seen: Observation, action: Action) -> Event | None:
-    """The event of an action that has just been carried out; None for most."""
-    name = NAMES.get(action.kind)
-    if name is None:
-        return None
+def of_action(seen: Observation, action: Action) -> list[Event]:
+    """The events of an action that has just been carried out; none for most."""
     step = _step(seen, action.step) if action.step else {}
-    detail = {"line": action.line, "reason": action.reason or None, **step, **_releases(seen, action.kind)}
-    mark = str(action.step) if action.kind in STEPS else ""
-    return Event(name, seen.ledger.sequence + (action.kind in OPENING), mark, detail)
+    why = action.pause or action.reason or None
+    detail = {"line": action.line, "reason": why, **step, **_releases(seen, action.kind)}
+    sequence = seen.ledger.sequence + (action.kind in OPENING)
+    return [Event(name, sequence, mark, detail) for name, mark in _names(action)]
+
+
+def _names(action: Action) -> list[tuple[str, str]]:
+    """(name, mark) of the events of an action."""
+    step = str(action.step)
+    names = [(NAMES[action.kind], step if action.kind in STEPS else "")] if action.kind in NAMES else []
+    early = action.kind is Kind.PASS_STEP and action.by_hand and not action.pause
+    return [*names, (NAMES[Kind.RESUME], step)] if early else names
 
 
 def _releases(seen: Observation, kind: Kind) -> dict[str, t.Any]:
@@ -93,11 +99,13 @@ def _last_transition(seen: Observation, ledger: Ledger) -> Event:
     if ledger.status is Status.ROLLING_BACK:
         return Event(NAMES[Kind.RETREAT], ledger.sequence, "", {"reason": ledger.reason})
     if ledger.step_reached_at is not None:
-        reached = max(reached_steps(seen), ledger.step + 1)
-        return Event(NAMES[Kind.REACH_STEP], ledger.sequence, str(reached), _step(seen, reached))
-    if ledger.step:
-        return Event(NAMES[Kind.PASS_STEP], ledger.sequence, str(ledger.step), _step(seen, ledger.step))
-    return Event(NAMES[Kind.BEGIN], ledger.sequence)
+        number, kind = max(reached_steps(seen), ledger.step + 1), Kind.REACH_STEP
+    elif ledger.step:
+        number, kind = ledger.step, Kind.PASS_STEP
+    else:
+        return Event(NAMES[Kind.BEGIN], ledger.sequence)
+    name = NAMES[kind if ledger.paused is None else Kind.REST]
+    return Event(name, ledger.sequence, str(number), _step(seen, number))
 
 
 def _step(seen: Observation, number: int) -> dict[str, t.Any]:

@@ -115,7 +115,7 @@ def opened(ledger: Ledger, record: Record, now: dt.datetime) -> dict[str, t.Any]
 
 def is_paused(ledger: Ledger) -> bool:
     """Whether the open release waits for somebody to promote it."""
-    return ledger.is_open and bool(getattr(ledger, "paused", None))
+    return ledger.is_open and ledger.paused is not None
 
 
 def steps(ledger: Ledger, group: Group, record: Record) -> list[dict[str, t.Any]]:

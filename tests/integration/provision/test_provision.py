@@ -88,6 +88,10 @@ def test_a_fleet_of_older_scripts_keeps_its_network_template_and_instances(endpo
     wanted = host["launch_template_data"]["SecurityGroupIds"]
     network = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
     assert [row["VpcId"] for row in ec2.describe_security_groups(GroupIds=wanted)["SecurityGroups"]] == [network]
+    # Its host answers no hook, and 300 s are too long for a test.
+    client(endpoint, "autoscaling").delete_lifecycle_hook(
+        AutoScalingGroupName="sd-inference-old", LifecycleHookName="terminate"
+    )
     step(run_playbook(DESTROY, endpoint, "-e", "deployment_id=old", "-e", "confirm=old", "-e", "delete_data=true"))
     left = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["sd-inference-old"]}])
     assert left["SecurityGroups"] == []

@@ -56,7 +56,8 @@ def test_the_plan_says_what_was_inferred_and_changes_nothing(old: Predecessor) -
     )
     assert "the group's template is set from $Latest to 2, which these instances run" in lines[0]
     assert "previous is none: previous-version says 1.0.0" in lines[0]
-    assert lines[1] == "would go from 1.0.0 to 2.0.0"
+    assert lines[1].endswith("repairing parameters: previous-version was 1.0.0, the ledger says none")
+    assert "would go from 1.0.0 to 2.0.0" in lines
     assert old.group() == group
     assert old.ledger.stable is None
     assert old.locks() == []

@@ -112,6 +112,22 @@ def test_a_bad_candidate_and_a_rollback_by_hand_are_told(fleet: Fleet, listener:
     assert by_hand[0]["detail"]["reason"] == "too dark"
 
 
+def test_a_pause_and_its_promotion_are_told(fleet: Fleet, listener: Listener) -> None:
+    fleet.release(version="1.1.0", steps=[{"percentage": 50, "pause": True}, 100])
+    events = listener.events()
+    assert said(events)[2:] == ["Release Step Passed 1", "Release Paused 1"]
+    assert "as planned" in events[-1]["detail"]["reason"]
+    fleet.release(state="promoted", owner="grace")
+    events = listener.events()
+    assert said(events) == [
+        "Release Promoted 1",
+        "Release Step Reached 2",
+        "Release Step Passed 2",
+        "Release Succeeded",
+    ]
+    assert events[0]["detail"]["by"].startswith("grace@")
+
+
 def test_a_run_that_takes_over_says_so_and_repeats_the_last_transition_under_its_id(
     fleet: Fleet, listener: Listener
 ) -> None:

@@ -83,6 +83,19 @@ def test_an_open_release_at_work_and_after_its_run_died(fleet: Fleet, status: St
     assert f"  next      {wanted}" in status()["lines"]
 
 
+def test_a_paused_release_says_how_to_go_on(fleet: Fleet, status: Status) -> None:
+    fleet.release(version="1.1.0", steps=[{"percentage": 50, "pause": True}, 100])
+    shown = status()
+    assert shown["open"]["paused"]
+    assert shown["lock"] is None
+    assert [(row["state"], row["planned"], row["actual"]) for row in shown["steps"]] == [
+        ("passed", 1, 1),
+        ("paused", 2, 1),
+    ]
+    assert shown["next"] == "promote.yml to go on, or rollback.yml to give the release up"
+    assert shown["lines"][0].startswith("demo: in-progress, paused (#2 deploy for ")
+
+
 def test_a_fleet_that_drifted_says_what_to_run(fleet: Fleet, status: Status) -> None:
     template = fleet.client("ec2").create_launch_template_version(
         LaunchTemplateName=fleet.names.group, SourceVersion="1", LaunchTemplateData={"InstanceType": "g5.xlarge"}

@@ -28,11 +28,17 @@ class Health:
     """What the timer knows of one process. Until its first good answer it is starting, however long that takes."""
 
     pid: int
+    probed_at: float
     seen_alive: bool = False
     failures: int = 0
 
-    def note(self, answered: bool) -> bool:
+    def due(self, every: float, now: float) -> bool:
+        """Whether to ask now; more often while it starts, so that it is known as alive before its first job."""
+        return now - self.probed_at >= (every if self.seen_alive else every / 10)
+
+    def note(self, answered: bool, now: float) -> bool:
         """Note a probe; whether the worker is to be given up now. One failure is never enough."""
+        self.probed_at = now
         self.seen_alive = self.seen_alive or answered
         self.failures = 0 if answered or not self.seen_alive else self.failures + 1
         return self.failures >= FAILURES

@@ -198,11 +198,11 @@ class ProcessRunner:
 
     def _probe(self) -> None:
         """The health timers of all hosts."""
-        while not self._closing.wait(self.health_seconds):
+        while not self._closing.wait(self.health_seconds / 10):
             with self._lock:
                 units = list(self._units.values())
             for unit in units:
-                unit.probe(min(health.TIMEOUT_SECONDS, self.health_seconds))
+                unit.probe(self.health_seconds, time.monotonic())
 
     def _ship(self, units: list[Unit]) -> None:
         for unit in units:

@@ -81,14 +81,17 @@ class Unit:
         """Whether to start it again now."""
         return not self.stopping and not self.silent and self._restart_at is not None and now >= self._restart_at
 
-    def probe(self, timeout: float) -> None:
-        """Ask the worker whether it is alive; one that is silent for too long is killed for good."""
+    def probe(self, every: float, now: float) -> None:
+        """Ask the worker whether it is alive, when it is time to; one silent for too long is killed for good."""
         pid = self.pid
         if pid is None:
             return
         if self.health is None or self.health.pid != pid:
-            self.health = Health(pid)
-        if self.health.note(health.alive(self.port, timeout)) and self.pid == pid:
+            self.health = Health(pid, now)
+        if not self.health.due(every, now):
+            return
+        answered = health.alive(self.port, min(health.TIMEOUT_SECONDS, every))
+        if self.health.note(answered, now) and self.pid == pid:
             self.silent = True
             self.kill(signal.SIGKILL)
 

@@ -139,7 +139,7 @@ def look_at_the_group(endpoint: str) -> None:
     assert len(group["EnabledMetrics"]) > 0
     hooks = client(endpoint, "autoscaling").describe_lifecycle_hooks(AutoScalingGroupName=NAME)["LifecycleHooks"]
     assert {(hook["LifecycleHookName"], hook["HeartbeatTimeout"], hook["DefaultResult"]) for hook in hooks} == {
-        ("launch", 900, "ABANDON"),
+        ("launch", 120, "ABANDON"),
         ("terminate", 300, "CONTINUE"),
     }
     versions = client(endpoint, "ec2").describe_launch_template_versions(LaunchTemplateName=NAME)

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash demo lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
 .PHONY: bad-candidates bench-controller
 
 help: ## Show this list
@@ -65,6 +65,15 @@ e2e: env ## Whole releases on local_aws with real worker processes (slow)
 
 crash: env ## A controller that dies, or meets a fault, at each AWS call of each goal
 	@scripts/timed crash $(BIN)/python -m campaign.crash --jobs $(JOBS)
+
+machine: env ## A fleet under everything at once: 2,000 steps of the state machine
+	@scripts/timed machine $(BIN)/python -m campaign.machine --steps 2000 --jobs $(JOBS)
+
+predicts: env ## 50 random situations: does the run do what check mode said?
+	@scripts/timed predicts $(BIN)/python -m campaign.predicts --count 50 --jobs $(JOBS)
+
+seeded-bugs: env ## Seven bugs put into a copy of the tree, and the test that catches each
+	@scripts/timed seeded-bugs $(BIN)/python -m campaign.seeded_bugs
 
 demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
 	@$(BIN)/python scripts/demo.py

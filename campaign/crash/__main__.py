@@ -28,7 +28,7 @@ def main() -> int:
     reports: list[Report] = []
     seen: dict[str, set[tuple[str, str, int]]] = collections.defaultdict(set)
     for scenario in SCENARIOS:
-        if options.only in scenario.name:
+        if any(wanted in scenario.name for wanted in options.only):
             trial = Trial(scenario, fleet, options.jobs)
             rows = elsewhere(lambda: _try(trial, options, seen[scenario.goal]))  # noqa: B023  # called before the next
             seen[scenario.goal] = {tuple(key) for key in rows["seen"]}
@@ -48,7 +48,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="campaign.crash", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--only", nargs="*", default=[""], help="scenarios whose name contains one of these")
     parser.add_argument("--kinds", choices=["all", "kills", "faults"], default="all")
     parser.add_argument("--sample", type=int, default=0, help="so many of each scenario, drawn by --seed")
     parser.add_argument("--seed", type=int, default=1)

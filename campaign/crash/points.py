@@ -12,7 +12,7 @@ from tests.support.probe import Trouble
 READING = re.compile(r"\.(Describe|Get|List|Filter|BatchGet)")
 REPEATABLE = re.compile(r"\.(PutObject|PutMetricAlarm|PutMetricData|Delete|SetDesiredCapacity|UpdateAutoScalingGroup)")
 """Sent twice, these leave what they leave when sent once."""
-WAYS = ("deploy", "rollback")
+WAYS = ("forward", "rollback")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +69,13 @@ def unseen(points: t.Iterable[Point], seen: set[tuple[str, str, int]]) -> list[P
 def kills(points: t.Iterable[Point]) -> t.Iterator[Variant]:
     """A read changes nothing, so that to die at it is to die after the change before it: one a status and operation.
 
-    After one change is before the next: of the two, one is followed by a deploy, the other by a rollback.
+    After one change is before the next: of the two, one is followed by a forward run, the other by a rollback.
     """
     read: set[tuple[str, str]] = set()
     for index, point in enumerate(points):
         if not point.reads:
             yield Variant(point, Trouble.KILLED_BEFORE, "rollback")
-            yield Variant(point, Trouble.KILLED_AFTER, "deploy")
+            yield Variant(point, Trouble.KILLED_AFTER, "forward")
             if not point.repeatable:
                 yield Variant(point, Trouble.KILLED_RESENT, WAYS[index % 2])
         elif (point.status, point.call) not in read:
@@ -89,13 +89,13 @@ FAILING = (Trouble.THROTTLED, Trouble.ERROR500, Trouble.TIMED_OUT)
 def faults(points: t.Iterable[Point]) -> t.Iterator[Variant]:
     """A read that is lost or sent twice is no different from one that never arrives.
 
-    Each kind once a status and operation, and in turns where the same read stands in other places.
+    Each kind once an operation, and in turns where the same read stands in other places.
     """
-    read: set[tuple[str, str]] = set()
+    read: set[str] = set()
     for index, point in enumerate(points):
         if point.reads:
-            again = (point.status, point.call) in read
-            read.add((point.status, point.call))
+            again = point.call in read
+            read.add(point.call)
             troubles = (FAILING[index % 3],) if again else FAILING
         else:
             troubles = (*FAILING, Trouble.REPLY_LOST, *(() if point.repeatable else (Trouble.RESENT,)))

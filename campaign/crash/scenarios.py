@@ -28,6 +28,13 @@ TIMING = {
 SMOKE = {"count": 1, "payload": {"prompt": "a red three"}}
 Wish = t.Mapping[str, t.Any]
 DEPLOY: Wish = {"version": CANDIDATE, "percentage": "50", "smoke": SMOKE}
+PAUSING: Wish = {
+    "version": CANDIDATE,
+    "steps": [{"percentage": 50, "pause": True}, 100],
+    "hold_scale_out": True,
+    "smoke": SMOKE,
+}
+PROMOTE: Wish = {"state": "promoted", "smoke": SMOKE}
 BACK: Wish = {"state": "rolled_back", "reason": "by hand"}
 
 
@@ -43,7 +50,9 @@ class Scenario:
 
     @property
     def again(self) -> Wish:
-        """The deploy that is tried afterwards."""
+        """The forward run that is tried afterwards: a deploy, or a promotion of what would stay paused."""
+        if self.wish is PAUSING or self.goal == "promote":
+            return PROMOTE
         return self.wish if self.goal == "deploy" else {"percentage": "50", "smoke": SMOKE}
 
 
@@ -81,6 +90,16 @@ def _abandoned(fleet: ProbedFleet) -> None:
     fleet.start(lambda line: "reached, judging" in line, **DEPLOY)
 
 
+def _started(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.start(lambda line: "starting the instance refresh" in line, **DEPLOY)
+
+
+def _paused(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.release(**PAUSING)
+
+
 def _released(fleet: ProbedFleet) -> None:
     _stable(fleet)
     fleet.release(version=CANDIDATE, percentage="100")
@@ -92,6 +111,10 @@ SCENARIOS = (
     Scenario("failing candidate", "deploy", DEPLOY, _failing),
     Scenario("candidate that never boots", "deploy", DEPLOY, _broken),
     Scenario("abandoned release taken up", "deploy", DEPLOY, _abandoned),
+    Scenario("candidate that pauses", "deploy", PAUSING, _stable),
+    Scenario("paused release promoted", "promote", PROMOTE, _paused),
+    Scenario("promoted early and in full", "promote", {**PROMOTE, "full": True}, _started),
+    Scenario("paused release given up", "rollback", BACK, _paused),
     Scenario("abandoned release given up", "rollback", BACK, _abandoned),
     Scenario("back to previous", "rollback", BACK, _released),
 )

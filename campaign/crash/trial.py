@@ -97,7 +97,7 @@ class Trial:
             self._fleet.sleep(SETTLING)
             report.survived = not violations(self._fleet)
         if not report.survived:
-            report.next_run = attempt(self._fleet, scenario.again if variant.way == "deploy" else BACK)
+            report.next_run = attempt(self._fleet, scenario.again if variant.way == "forward" else BACK)
             self._fleet.sleep(SETTLING)
         report.problems = [*violations(self._fleet), *self._history_of(report, started), *idle(self._fleet)]
         return report

@@ -22,7 +22,7 @@ def violations(fleet: Fleet) -> list[str]:
 
 
 def _ledger(fleet: Fleet, ledger: Ledger) -> t.Iterator[str]:
-    if ledger.is_open or ledger.candidate or ledger.refresh_id or ledger.step:
+    if ledger.is_open or ledger.candidate or ledger.refresh_id or ledger.step or ledger.held:
         yield f"the ledger is open: {ledger.status}, candidate {ledger.candidate}, refresh {ledger.refresh_id}"
     rejected = {item.release_id for item in ledger.rejected}
     for role, release in (("stable", ledger.stable), ("previous", ledger.previous)):
@@ -79,10 +79,10 @@ def _history(fleet: Fleet, ledger: Ledger) -> t.Iterator[str]:
 
 
 def _unjudged(record: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    steps = [step for step in record["plan"]["steps"] if not step["skipped"]]
-    last = {row["step"]: row["verdict"] for row in record["verdicts"]}
-    if last.get(len(steps)) != "pass" or set(last.values()) != {"pass"}:
-        yield f"{record['version']} became stable with the verdicts {last} on {len(steps)} steps"
+    rows = sorted(record["verdicts"], key=lambda row: row["step"])
+    if not rows or rows[-1]["percentage"] != 100 or rows[-1]["verdict"] != "pass":
+        judged = [(row["percentage"], row["verdict"]) for row in rows]
+        yield f"{record['version']} became stable with the verdicts {judged}"
 
 
 def records(fleet: Fleet) -> list[dict[str, t.Any]]:

@@ -247,7 +247,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     def _floor(self) -> int:
         group = self.fleet.group()
-        serving = sum(
+        serving: int = sum(
             row["LifecycleState"] == "InService" and row["HealthStatus"] == "Healthy" for row in group["Instances"]
         )
         return min(serving, int(group["DesiredCapacity"]))

@@ -23,11 +23,12 @@ def reconcile(world: World, group: Group) -> None:
 
 
 def _refresh_handles_excess(group: Group) -> bool:
-    """A running refresh launches before it terminates, and takes out the old ones itself."""
+    """A running refresh launches before it terminates, and takes out the old ones itself while there are any."""
     refresh = group.refresh
     if refresh is None or refresh.strategy != "Rolling":
         return False
-    return refresh.status in ("InProgress", "RollbackInProgress") and bool(refresh.todo)
+    left = any(instance_id in group.members for instance_id in refresh.todo)
+    return left and refresh.status in ("InProgress", "RollbackInProgress")
 
 
 def grow(world: World, group: Group, count: int, why: str) -> int:

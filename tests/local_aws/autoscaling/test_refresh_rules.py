@@ -157,6 +157,19 @@ def test_scale_out_during_a_refresh_launches_the_desired_version(fleet: Fleet) -
     assert (len(fleet.ids(version="1")), len(fleet.ids(version="2"))) == (8, 6)
 
 
+def test_a_scale_in_during_a_refresh_takes_out_new_instances_too(fleet: Fleet) -> None:
+    """Once all old ones are gone nothing but a scale-in brings the group down to its desired capacity."""
+    fleet.create(2)
+    fleet.start(MinHealthyPercentage=100, MaxHealthyPercentage=200, InstanceWarmup=60)
+    fleet.advance_until(lambda: not fleet.ids(None, "1"))
+    fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=4)
+    fleet.advance_until(lambda: len(fleet.ids()) == 4)
+    fleet.asg.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    assert fleet.until("Successful", limit=600)["PercentageComplete"] == 100
+    fleet.advance(30)
+    assert len(fleet.ids(None)) == 1
+
+
 def test_skip_matching_counts_instances(fleet: Fleet) -> None:
     """Only what does not match is replaced."""
     fleet.create(5)

@@ -25,6 +25,7 @@ def main() -> int:
     options = _parse()
     started = time.monotonic()
     _unused, fleet = make_fleet()
+    print(ROW.format("scenario", "goal", "kind", "tried", "survived", "converged"), flush=True)
     reports: list[Report] = []
     seen: dict[str, set[tuple[str, str, int]]] = collections.defaultdict(set)
     for scenario in SCENARIOS:
@@ -32,8 +33,9 @@ def main() -> int:
             trial = Trial(scenario, fleet, options.jobs)
             rows = elsewhere(lambda: _try(trial, options, seen[scenario.goal]))  # noqa: B023  # called before the next
             seen[scenario.goal] = {tuple(key) for key in rows["seen"]}
-            reports += [Report(**row) for row in rows["reports"]]
-    _print_table(reports)
+            done = [Report(**row) for row in rows["reports"]]
+            _print_rows(done)
+            reports += done
     failed = [report for report in reports if report.problems]
     _print_failures(failed)
     points = {(report.scenario, report.number, report.trouble) for report in reports}
@@ -67,17 +69,14 @@ def _try(trial: Trial, options: argparse.Namespace, seen: set[tuple[str, str, in
     return {"seen": [*seen], "reports": [dataclasses.asdict(report) for report in trial.play(variants)]}
 
 
-def _print_table(reports: t.Sequence[Report]) -> None:
-    rows: dict[tuple[str, str, str], list[Report]] = collections.defaultdict(list)
-    for report in reports:
-        rows[report.scenario, report.goal, report.trouble].append(report)
-    print(ROW.format("scenario", "goal", "kind", "tried", "survived", "converged"))
-    order = {kind.value: index for index, kind in enumerate((*KILLS, *FAULTS))}
-    names = [scenario.name for scenario in SCENARIOS]
-    for key in sorted(rows, key=lambda key: (names.index(key[0]), order[key[2]])):
-        tried = rows[key]
-        survived = sum(report.survived for report in tried) if key[2] in map(str, FAULTS) else "-"
-        print(ROW.format(*key, len(tried), survived, sum(not report.problems for report in tried)))
+def _print_rows(reports: t.Sequence[Report]) -> None:
+    """A row for each kind of one scenario."""
+    for kind in map(str, (*KILLS, *FAULTS)):
+        tried = [report for report in reports if report.trouble == kind]
+        if tried:
+            survived = sum(report.survived for report in tried) if kind in map(str, FAULTS) else "-"
+            head = (tried[0].scenario, tried[0].goal, kind, len(tried), survived)
+            print(ROW.format(*head, sum(not report.problems for report in tried)), flush=True)
 
 
 def _print_failures(failed: t.Sequence[Report]) -> None:

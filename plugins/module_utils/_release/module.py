@@ -21,7 +21,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
     suboptions,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import whats_left
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import ON_INCONCLUSIVE, wishes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
@@ -33,6 +34,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
     Timing,
 )
 
+SAYING = frozenset({Kind.DONE, Kind.REPORT, Kind.REST})
+"""What a run does that has nothing to do but to say so."""
 MAX_DELAY = 172800
 MAX_ALARMS = 8
 """AlarmSpecification takes 10 (StartInstanceRefresh API reference); two are the collection's own."""
@@ -176,7 +179,7 @@ def _tell(progress: str | None, line: str) -> None:
 def _preview(tick: Tick) -> dict[str, t.Any]:
     if tick.action.failure is not None:
         raise tick.action.failure
-    idle = tick.action.kind is Kind.DONE
+    idle = tick.action.kind in SAYING
     found = [tick.seen.adoption.line] if tick.seen.adoption else []
     lines = [tick.action.line] if idle else [*found, *_prediction(tick)]
     result = _result(tick, lines) | {"done": True, "changed": not idle}
@@ -184,13 +187,13 @@ def _preview(tick: Tick) -> dict[str, t.Any]:
 
 
 def _prediction(tick: Tick) -> list[str]:
-    if tick.action.kind is Kind.RETREAT and tick.seen.options.goal is Goal.DEPLOYED:
+    if tick.action.kind is Kind.RETREAT and tick.seen.options.goal.forward:
         return [f"would give the open release up and go back to {_open_goal(tick)}: {tick.action.reason}"]
     if tick.action.kind is not Kind.REPAIR:
         return [_intention(tick), *_plan_lines(tick)]
     repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections())
     then = dataclasses.replace(tick, action=foresee(repaired))
-    rest = [then.action.line] if then.action.kind is Kind.DONE else _prediction(then)
+    rest = [then.action.line] if then.action.kind in SAYING else _prediction(then)
     # What a takeover does to the parameters stands in its own line.
     return rest if tick.seen.adoption else [f"would start by {tick.action.line}", *rest]
 
@@ -201,6 +204,8 @@ def _intention(tick: Tick) -> str:
         version = ledger.candidate.version if ledger.candidate else "none"
         if seen.options.goal is Goal.ROLLED_BACK:
             return f"would give up the open release of {version} and return to {_open_goal(tick)}"
+        if seen.options.goal is Goal.PROMOTED and ledger.status is Status.IN_PROGRESS:
+            return _promotion(tick, version)
         return f"would take up the open release of {version} ({ledger.status.value}, {ledger.step} steps passed)"
     if seen.adoption and seen.target is None:
         return "would find nothing to roll back to"
@@ -208,9 +213,21 @@ def _intention(tick: Tick) -> str:
     return f"would go from {ledger.stable.version if ledger.stable else 'nothing'} to {target}"
 
 
+def _promotion(tick: Tick, version: str) -> str:
+    ledger = tick.seen.ledger
+    if ledger.paused is not None:
+        return f"would promote {version}, which is paused: {ledger.paused}"
+    if ledger.step_reached_at is not None:
+        return f"would pass step {ledger.step + 1} of {version} by hand and follow the release"
+    return f"would follow the open release of {version} ({ledger.step} steps passed): no step waits for a verdict"
+
+
 def _plan_lines(tick: Tick) -> list[str]:
-    forward = tick.seen.options.goal is Goal.DEPLOYED
-    return tick.seen.plan.lines() if forward and tick.seen.plan else []
+    """The plan of the release; of a promotion what is left of it."""
+    seen = tick.seen
+    if seen.options.goal is Goal.PROMOTED and seen.plan and seen.ledger.is_open:
+        return whats_left(seen).lines()
+    return seen.plan.lines() if seen.options.goal is Goal.DEPLOYED and seen.plan else []
 
 
 def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:
@@ -218,13 +235,15 @@ def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:
     before = f"stable: {ledger.stable.version if ledger.stable else 'none'}\n"
     if idle:
         return {"before": before, "after": before}
-    target = tick.seen.target.release.version if tick.seen.target else _open_goal(tick)
+    target = _open_goal(tick)
     return {"before": before, "after": f"stable: {target}\n" + "".join(f"{line}\n" for line in lines)}
 
 
 def _open_goal(tick: Tick) -> str:
+    if tick.seen.target:
+        return tick.seen.target.release.version
     ledger = tick.seen.ledger
-    forward = tick.seen.options.goal is Goal.DEPLOYED and ledger.status.value == "in-progress"
+    forward = tick.seen.options.goal.forward and ledger.status.value == "in-progress"
     forward = forward and tick.action.kind is not Kind.RETREAT
     release = ledger.candidate if forward else ledger.stable
     return release.version if release else "none"

@@ -23,7 +23,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance i
     promoting,
     step_label,
 )
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, in_full, onward
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
     Action,
@@ -69,6 +69,15 @@ def rest_line(seen: Observation) -> str:
         how = f"deploy.yml looks at the jobs again; {how}"
     version, why = candidate_of(seen).version, seen.ledger.paused
     return f"{version} is paused: {why}; {serving} of {seen.group.in_service} instances run it: {how}"
+
+
+def whats_left(seen: Observation) -> Plan:
+    """The plan that a promotion follows: the steps after those that have passed, or all of them in one."""
+    plan, options = t.cast(Plan, seen.plan), seen.options
+    passed = current_step(seen) if seen.ledger.step_reached_at is not None else seen.ledger.step
+    plan = in_full(plan, passed) if options.full else plan
+    seconds = options.timing.replacement
+    return onward(plan, passed, seen.group.desired, replacement_seconds=seconds, surge=options.surge)
 
 
 # ---------------------------------------------------------------- inside

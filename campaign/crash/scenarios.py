@@ -80,6 +80,11 @@ def _failing(fleet: ProbedFleet) -> None:
     fleet.traffic.failing.add(CANDIDATE)
 
 
+def _refusing(fleet: ProbedFleet) -> None:
+    _stable(fleet)
+    fleet.traffic.refusing.add(CANDIDATE)
+
+
 def _broken(fleet: ProbedFleet) -> None:
     _stable(fleet)
     fleet.harness.runner.failing.add(f"SD_IMAGE_VERSION={CANDIDATE}")  # type: ignore[attr-defined]  # simulated
@@ -109,6 +114,7 @@ SCENARIOS = (
     Scenario("first release", "deploy", {"version": STABLE, "smoke": SMOKE}, _empty, floor=0),
     Scenario("good candidate", "deploy", DEPLOY, _stable),
     Scenario("failing candidate", "deploy", DEPLOY, _failing),
+    Scenario("candidate that refuses requests", "deploy", DEPLOY, _refusing),
     Scenario("candidate that never boots", "deploy", DEPLOY, _broken),
     Scenario("abandoned release taken up", "deploy", DEPLOY, _abandoned),
     Scenario("candidate that pauses", "deploy", PAUSING, _stable),

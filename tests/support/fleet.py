@@ -47,8 +47,8 @@ class Traffic:
     """Versions that take three times as long."""
     refusing: set[str] = dataclasses.field(default_factory=set)
     """Versions that refuse every request as invalid, for good."""
-    on_refusal: t.Callable[[str], None] | None = None
-    """Told the release id at each refusal."""
+    refused: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Bodies of the requests that they refused, by request id."""
 
 
 class Fleet:
@@ -191,6 +191,13 @@ class Fleet:
         serving = [row["InstanceId"] for row in self.group()["Instances"] if row["LifecycleState"] == "InService"]
         return sorted(self._tags(instance)["ImageVersion"] for instance in serving)
 
+    def fail(self, release_id: str, body: str) -> str:
+        """Keep the body of a request as a worker of that release does before it fails it; the request's id."""
+        digest = hashlib.sha256(body.encode()).hexdigest()
+        key = f"state/failed/{release_id}/{self.now():%Y%m%dT%H%M%SZ}/{digest[:20]}/{digest}"
+        self.client("s3").put_object(Bucket=self.names.bucket(ACCOUNT), Key=key, Body=body.encode())
+        return digest[:20]
+
     # ------------------------------------------------------------ inside
 
     def _provision(self) -> None:
@@ -264,8 +271,9 @@ class Fleet:
         self._sequence[instance_id] = self._sequence.get(instance_id, 0) + 1
         version = tags["ImageVersion"]
         failed, refused = version in self.traffic.failing, version in self.traffic.refusing
-        if refused and self.traffic.on_refusal is not None:
-            self.traffic.on_refusal(tags["ReleaseId"])
+        if refused:
+            body = f"request {len(self.traffic.refused)}"
+            self.traffic.refused[self.fail(tags["ReleaseId"], body)] = body
         line = {
             "event": "job",
             "release_id": tags["ReleaseId"],

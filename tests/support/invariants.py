@@ -8,6 +8,7 @@ import json
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from tests.support import failures
 from tests.support.fleet import ACCOUNT, Fleet
 
 BOOTSTRAP = "1"
@@ -17,7 +18,7 @@ ACTIVE = {"Pending", "InProgress", "Baking", "Cancelling", "RollbackInProgress"}
 def violations(fleet: Fleet) -> list[str]:
     """What is not as it must be once a run has ended, a sentence each."""
     ledger = fleet.ledger
-    checks = (_ledger, _group, _refresh, _parameters, _leftovers, _history)
+    checks = (_ledger, _group, _refresh, _parameters, _leftovers, _history, _requests)
     return [sentence for check in checks for sentence in check(fleet, ledger)]
 
 
@@ -68,6 +69,17 @@ def _leftovers(fleet: Fleet, ledger: Ledger) -> t.Iterator[str]:
     kept = {names.smoke_queue(release.release_id) for release in (ledger.stable, ledger.previous) if release}
     urls = fleet.client("sqs").list_queues(QueueNamePrefix=names.smoke_prefix).get("QueueUrls", ())
     yield from (f"queue {url.rsplit('/', 1)[1]} is left" for url in urls if url.rsplit("/", 1)[1] not in kept)
+
+
+def _requests(fleet: Fleet, ledger: Ledger) -> t.Iterator[str]:
+    """What a release that went back had failed was sent again."""
+    kept, rejected = failures.kept(fleet), {item.release_id for item in ledger.rejected}
+    yield from (
+        f"request {name}, failed by a rejected release, was not sent again" for by, name in kept if by in rejected
+    )
+    if fleet.traffic.refused:
+        lost = fleet.traffic.refused.keys() - failures.sent_again(fleet).keys() - {name for _by, name in kept}
+        yield from (f"request {name} is lost" for name in lost)
 
 
 def _history(fleet: Fleet, ledger: Ledger) -> t.Iterator[str]:

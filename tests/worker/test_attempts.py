@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import datetime as dt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api_scheduler import attempts, leases
 from api_scheduler import settings as settings_module
@@ -180,3 +184,65 @@ def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=name) as wrong:
         settings_module.read({**COMPLETE, name: value})
     assert repr(value) in str(wrong.value)
+
+
+@dataclasses.dataclass
+class Life:
+    """A request that fails wherever it is drawn, as the workers of two releases meet it."""
+
+    past: History = dataclasses.field(default_factory=History)
+    receives: int = 0
+    drawn: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    gave_up: GiveUp | None = None
+
+    def meet(self, release: str, is_open: bool, killed: bool) -> None:
+        """One delivery to a worker of that release, which fails the request or is killed while it draws."""
+        rules = Rules(3, 10, release, is_open)
+        self.receives += 1
+        decision = attempts.before_drawing(self.past, "m", self.receives, rules)
+        if isinstance(decision, Draw):
+            decision = self._draw(release, rules, decision.number, killed)
+        elif isinstance(decision, HandBack):
+            self.past = self.past.handed_back("m", None)
+        self.gave_up = decision if isinstance(decision, GiveUp) else None
+
+    def _draw(self, release: str, rules: Rules, number: int, killed: bool) -> HandBack | GiveUp | None:
+        self.drawn[release] += 1
+        attempt = Attempt(release, "i-1", f"t{self.receives}")
+        if self.receives > 1 or rules.release_open:
+            self.past = self.past.started(attempt)
+        if killed:
+            return None
+        self.past = self.past.ended(attempt, "transient", "boom")
+        return attempts.after_failure(self.past, number, self.receives, rules)
+
+
+MEETINGS = st.lists(st.tuples(st.sampled_from(["stable", "candidate"]), st.booleans()), max_size=60)
+
+
+@given(MEETINGS)
+def test_while_a_release_is_open_no_release_burns_a_request_by_itself(meetings: list[tuple[str, bool]]) -> None:
+    life = Life()
+    for release, killed in meetings:
+        life.meet(release, True, killed)
+        if life.gave_up is not None:
+            break
+    assert max(life.drawn.values(), default=0) <= 3
+    if life.gave_up is not None and life.receives < attempts.RECEIVES_LIMIT:
+        assert life.drawn == {"stable": 3, "candidate": 3}
+    if life.receives >= attempts.RECEIVES_LIMIT + 6:
+        assert life.gave_up is not None
+
+
+@given(MEETINGS, st.integers(0, 20))
+def test_after_a_rollback_stable_has_all_its_attempts(meetings: list[tuple[str, bool]], killed: int) -> None:
+    life = Life()
+    for _release, dies in meetings[:20]:
+        life.meet("candidate", True, dies)
+    assert life.gave_up is None
+    for number in range(4):
+        life.meet("stable", False, bool(killed >> number & 1))
+        if life.gave_up is not None:
+            break
+    assert life.drawn["stable"] == 3
+    assert life.gave_up is not None

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 import typing as t
 import uuid
 
 import pytest
 
-from tests.worker.harness import Deployment, StartWorker, Worker, until
+from tests.worker.harness import ROOT, Deployment, StartWorker, Worker, until
 
 GOOD = {"SD_RELEASE_ID": "good"}
 BAD = {"SD_RELEASE_ID": "bad", "SD_MAX_STEPS": "1"}
@@ -23,10 +25,10 @@ def body(request_id: str | None = None, **more: t.Any) -> str:
     return json.dumps({**document, "id": request_id} if request_id else document)
 
 
-def kept(deployment: Deployment) -> list[tuple[str, str]]:
-    """(request id, key) of what the bad release has failed, as a rollback lists it."""
+def kept(deployment: Deployment) -> list[str]:
+    """Keys of what the bad release has failed."""
     listed = deployment.s3.list_objects_v2(Bucket=deployment.bucket, Prefix="state/failed/bad/")
-    return [(row["Key"].split("/")[4], row["Key"]) for row in listed.get("Contents", ())]
+    return [row["Key"] for row in listed.get("Contents", ())]
 
 
 def replay(deployment: Deployment, request_id: str, text: str, **more: str) -> str:
@@ -37,10 +39,12 @@ def replay(deployment: Deployment, request_id: str, text: str, **more: str) -> s
     return str(answer["MessageId"])
 
 
-def replay_all(deployment: Deployment) -> None:
-    """Send everything again that the bad release has failed."""
-    for request_id, key in kept(deployment):
-        replay(deployment, request_id, deployment.read(key).decode())
+def replay_all(deployment: Deployment) -> int:
+    """Send everything again that the bad release has failed, by the code of a rollback; how many."""
+    names = (deployment.endpoint, deployment.name, deployment.bucket, "bad")
+    command = [str(ROOT / ".venv/controller/bin/python"), "-m", "tests.support.replay_again", *names]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'build/collections'}:{ROOT}"}
+    return int(subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True).stdout)
 
 
 def failed(deployment: Deployment, request_id: str, text: str, **more: t.Any) -> None:
@@ -113,8 +117,11 @@ def test_a_replay_replaces_what_the_bad_release_refused_and_only_once(
     notices(deployment, 3)
 
     deployment.set_status("rolling-back")
-    for _unused in range(2):  # a run that died had sent them already
-        replay_all(deployment)
+    bodies = {key.split("/")[4]: deployment.read(key).decode() for key in kept(deployment)}
+    assert replay_all(deployment) == len(ids)
+    assert kept(deployment) == []
+    for name, text in bodies.items():  # a run that died had sent them already
+        replay(deployment, name, text)
     good = start(GOOD)
     settled(deployment)
     after = {name: t.cast("dict[str, t.Any]", deployment.result(name)) for name in ids}
@@ -131,7 +138,8 @@ def test_a_replay_replaces_what_the_bad_release_refused_and_only_once(
     assert sorted(row["id"] for row in again) == sorted(ids)
     assert {row["replayed_from"] for row in again} == {"bad"}
 
-    replay_all(deployment)
+    for name, text in bodies.items():
+        replay(deployment, name, text)
     settled(deployment)
     assert {name: deployment.result(name) for name in ids} == after
     assert len(good.events("job")) == 3

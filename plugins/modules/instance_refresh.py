@@ -417,6 +417,31 @@ EXAMPLES = r"""
     on_active: adopt
     wait: true
 
+- name: Give the instances another AMI without replacing them
+  diffusion.fleet.instance_refresh:
+    name: sd-inference-demo
+    strategy: ReplaceRootVolume
+    desired_configuration:
+      mixed_instances_policy:
+        launch_template:
+          name: sd-inference-demo
+          version: 7
+        overrides:
+          - instance_type: g5.xlarge
+            image_id: ami-0123456789abcdef0
+          - instance_type: g4dn.xlarge
+            image_id: ami-0123456789abcdef0
+    preferences:
+      min_healthy_percentage: 80
+      skip_matching: true
+    wait: true
+
+- name: Stop whatever is under way, and do not wait for instances that come or go
+  diffusion.fleet.instance_refresh:
+    name: sd-inference-demo
+    state: cancelled
+    wait_for_transitioning_instances: false
+
 - name: Undo the refresh that is under way
   diffusion.fleet.instance_refresh:
     name: sd-inference-demo

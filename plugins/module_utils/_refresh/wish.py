@@ -53,9 +53,10 @@ class Course:
 def checked_request(client: t.Any, wish: Wish) -> dict[str, t.Any]:
     """The input of StartInstanceRefresh, empty for the states that start nothing. Raises InvalidInput."""
     check_times(wish)
-    if wish.state == "cancelled" or (wish.state == "started" and wish.on_active == "cancel"):
+    if "cancel" in (wish.on_active if wish.state == "started" else wish.state):
         check_operation(client, "CancelInstanceRefresh", options.CANCEL, cancel_options(wish))
     if wish.state != "started":
+        check_operation(client, "RollbackInstanceRefresh", options.ROLLBACK, {"name": wish.name})
         return {}
     given = request.start_options(wish.name, wish.strategy, wish.preferences, wish.desired_configuration)
     check_operation(client, "StartInstanceRefresh", options.START, given)

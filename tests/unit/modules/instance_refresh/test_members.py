@@ -8,8 +8,9 @@ import typing as t
 
 import boto3
 import pytest
+import yaml
 
-from ansible_collections.diffusion.fleet.plugins.modules.instance_refresh import ARGUMENTS
+from ansible_collections.diffusion.fleet.plugins.modules.instance_refresh import ARGUMENTS, DOCUMENTATION
 from tests.support.recorder import Recorder
 
 from .conftest import Account
@@ -64,6 +65,21 @@ def option_paths(spec: Options, path: str = "") -> t.Iterator[str]:
             yield from option_paths(one["options"], f"{where}.")
         else:
             yield where
+
+
+def plain(spec: Options) -> Options:
+    """What documentation and argument spec both say of options."""
+    return {
+        name: {
+            **{key: one[key] for key in ("type", "elements", "required", "default", "choices") if key in one},
+            "options": plain(one.get("options") or one.get("suboptions") or {}),
+        }
+        for name, one in spec.items()
+    }
+
+
+def test_the_documentation_says_what_the_argument_spec_says() -> None:
+    assert plain(yaml.safe_load(DOCUMENTATION)["options"]) == plain(ARGUMENTS)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -130,6 +130,8 @@ def test_a_wait_that_cannot_be_waited(account: Account) -> None:
         result = account.run(state="cancelled", **{option: value})
         assert result["failed"] is True
         assert result["msg"].startswith(f"{option} is {value}")
+    for state in ("started", "cancelled", "rolled_back"):
+        assert account.run(state=state, name="n" * 256)["msg"].startswith("name is 'nnn")
 
 
 def test_root_volumes_are_replaced_in_place(account: Account) -> None:
@@ -167,3 +169,18 @@ def test_a_wait_outlasts_passing_faults_and_reports_others(account: Account) -> 
     account.harness.world.faults.replace([{**fault, "kind": "throttle", "times": 6}])
     result = account.follow(context={**first["context"], "since": account.now().isoformat()}, **asked)
     assert result["refresh"]["status"] == "InProgress"
+
+
+def test_the_active_one_is_ended_and_the_wanted_one_started_call_by_call(account: Account) -> None:
+    account.run(desired_configuration=version(2), preferences=SLOW)
+    account.harness.advance(60)
+    asked: dict[str, t.Any] = {"desired_configuration": version(3), "on_active": "rollback", "preferences": BAKE}
+    result = account.follow(context={}, **asked)
+    assert result["lines"][0].startswith("RollbackInProgress: ")
+    lines = list(result["lines"])
+    while not result["done"]:
+        result = account.follow(context=result["context"], **asked)
+        lines += result["lines"]
+    assert (result["changed"], account.statuses()) == (True, ["Successful", "RollbackSuccessful"])
+    assert any(line.startswith("Baking: 100 % done") for line in lines)
+    assert account.versions() == ["3"] * 4

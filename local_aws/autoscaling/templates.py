@@ -78,6 +78,8 @@ def complete_config(account: str, region: str, config: Params) -> Params:
     }
     if "MixedInstancesPolicy" not in config:
         return {"LaunchTemplate": full}
+    if any("WeightedCapacity" in override for override in config_overrides(config)):
+        raise ValidationError("Instance weights are not available in local_aws: every instance counts as one.")
     policy = config["MixedInstancesPolicy"]
     return {
         "MixedInstancesPolicy": policy

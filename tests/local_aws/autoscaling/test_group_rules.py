@@ -346,3 +346,12 @@ def test_timeline_names_release_and_version(fleet: Fleet) -> None:
     fleet.create(1)
     entry = next(e for e in fleet.world.timeline.entries if e["lifecycle" if e["instance"] else "event"] == "InService")
     assert (entry["image_version"], entry["release_id"], entry["template_version"]) == ("1.0.0", "release-1.0.0", "1")
+
+
+def test_weights_are_refused_rather_than_ignored(fleet: Fleet) -> None:
+    """A group whose instances count for more than one would behave otherwise here than on AWS."""
+    override = {"InstanceType": "g4dn.xlarge", "WeightedCapacity": "2"}
+    launch = {"LaunchTemplateSpecification": fleet.version("1"), "Overrides": [override]}
+    with pytest.raises(ClientError) as caught:
+        fleet.create(1, LaunchTemplate={}, MixedInstancesPolicy={"LaunchTemplate": launch})
+    assert "weights" in caught.value.response["Error"]["Message"]

@@ -110,6 +110,16 @@ def _released(fleet: ProbedFleet) -> None:
     fleet.release(version=CANDIDATE, percentage="100")
 
 
+def _without_ledger(fleet: ProbedFleet) -> None:
+    """As older scripts leave a fleet: nothing but the three parameters says what runs, and the group is on $Latest."""
+    _stable(fleet)
+    fleet.client("ssm").delete_parameter(Name=fleet.names.ledger)
+    template = {"LaunchTemplateName": fleet.names.group, "Version": "$Latest"}
+    fleet.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=fleet.names.group, LaunchTemplate=template
+    )
+
+
 SCENARIOS = (
     Scenario("first release", "deploy", {"version": STABLE, "smoke": SMOKE}, _empty, floor=0),
     Scenario("good candidate", "deploy", DEPLOY, _stable),
@@ -123,4 +133,5 @@ SCENARIOS = (
     Scenario("paused release given up", "rollback", BACK, _paused),
     Scenario("abandoned release given up", "rollback", BACK, _abandoned),
     Scenario("back to previous", "rollback", BACK, _released),
+    Scenario("fleet without a ledger", "adoption", DEPLOY, _without_ledger),
 )

@@ -32,8 +32,8 @@ class Account:
 def main(endpoint: str, deployment: str, bucket: str, release_id: str) -> None:
     """Send again, and say how many."""
     aws, s3 = Account(endpoint), Account(endpoint).client("s3")
-    found = replay.find(s3, bucket, release_id, dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
-    print(replay.send_again(aws, Names(deployment), bucket, release_id, found))
+    found = replay.find(s3, bucket, [release_id], dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+    print(replay.send_again(aws, Names(deployment), bucket, found))
     replay.forget(s3, bucket, found)
 
 

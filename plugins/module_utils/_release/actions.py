@@ -299,10 +299,9 @@ class Actions(PauseActions):
 
     def _replay(self, seen: Observation, action: Action) -> Context:
         """A bounded batch: sent, counted, forgotten. What a crash leaves unforgotten is sent and counted once more."""
-        release_id, batch = t.cast(Release, seen.ledger.candidate).release_id, seen.failures.requests[: replay.BATCH]
-        bucket = self._bucket(seen)
+        bucket, batch = self._bucket(seen), seen.failures.requests[: replay.BATCH]
         try:
-            sent = replay.send_again(self._aws, self._names, bucket, release_id, batch)
+            sent = replay.send_again(self._aws, self._names, bucket, batch)
             self._record(seen, dataclasses.replace(seen.ledger, replayed=seen.ledger.replayed + sent))
             replay.forget(self._aws.client("s3"), bucket, batch)
         except (AwsError, AccessDenied) as error:
@@ -325,8 +324,8 @@ class Actions(PauseActions):
 
     def _remove_copies(self, seen: Observation) -> None:
         start = replay.since(seen.ledger, seen.now, seen.options.timing.replay_lookback)
-        release_id = t.cast(Release, seen.ledger.candidate).release_id
-        replay.remove_copies(self._aws.client("sqs"), self._names, release_id, start)
+        left = [release.release_id for release in ledgers.left_behind(seen.ledger)]
+        replay.remove_copies(self._aws.client("sqs"), self._names, left, start)
 
     # ------------------------------------------------------------ the end of both
 

@@ -78,6 +78,8 @@ class Ledger:
     reason: str | None = None
     replayed: int = 0
     """How many requests that the rejected release failed were sent again in this rollback."""
+    passed_over: int = 0
+    """How many of the last rejections are of releases that this rollback leads past."""
 
     @property
     def is_open(self) -> bool:
@@ -173,6 +175,7 @@ def begun(
         started_by=by,
         reason=None,
         replayed=0,
+        passed_over=0,
     )
 
 
@@ -212,8 +215,19 @@ def passing_over(ledger: Ledger, target: Release, before: Release | None) -> Led
     over = t.cast(Release, ledger.stable)
     entry = Rejection(over.version, over.digest, f"passed over for {target.version}", over.release_id)
     return dataclasses.replace(
-        ledger, stable=target, previous=before, rejected=(*ledger.rejected, entry)[-REJECTED_KEPT:]
+        ledger,
+        stable=target,
+        previous=before,
+        rejected=(*ledger.rejected, entry)[-REJECTED_KEPT:],
+        passed_over=ledger.passed_over + 1,
     )
+
+
+def left_behind(ledger: Ledger) -> tuple[Release | Rejection, ...]:
+    """The releases that the rollback under way leaves: the candidate, and what it leads past."""
+    stable, last = ledger.stable.release_id if ledger.stable else None, len(ledger.rejected) - ledger.passed_over
+    left = (ledger.candidate, *ledger.rejected[last:])
+    return tuple(release for release in left if release is not None and release.release_id not in ("", stable))
 
 
 def left_by_hand(
@@ -236,6 +250,7 @@ def left_by_hand(
         started_by=by,
         reason=reason,
         replayed=0,
+        passed_over=0,
     )
 
 
@@ -268,6 +283,7 @@ def _closed(ledger: Ledger, **changes: t.Any) -> Ledger:
         step=0,
         step_reached_at=None,
         replayed=0,
+        passed_over=0,
         paused=None,
         **changes,
     )

@@ -21,7 +21,12 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     targets,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import current_stop
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import (
+    Ledger,
+    Release,
+    Status,
+    left_behind,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import (
     Plan,
@@ -146,15 +151,13 @@ def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: 
 
 def _failures(aws: Aws, names: Names, seen: Observation) -> Failures:
     """What the rejected release failed, once the stable one can do it over. No trouble here keeps a rollback open."""
-    candidate, stable = seen.ledger.candidate, seen.ledger.stable
-    if not seen.options.replay or candidate is None or stable is None or not is_settled(seen):
-        return Failures()
-    if candidate.release_id == stable.release_id or seen.context.replay_trouble:
+    left = [release.release_id for release in left_behind(seen.ledger)]
+    if not seen.options.replay or not left or not is_settled(seen) or seen.context.replay_trouble:
         return Failures(trouble=seen.context.replay_trouble)
     start = replay.since(seen.ledger, seen.now, seen.options.timing.replay_lookback)
     try:
         bucket = names.bucket(seen.group.account_id)
-        return Failures(replay.find(aws.client("s3"), bucket, candidate.release_id, start))
+        return Failures(replay.find(aws.client("s3"), bucket, left, start))
     except FleetError as error:
         if is_passing(error):
             raise

@@ -15,7 +15,7 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, aws_call, error_code
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, left_behind
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 
 FAILED = "state/failed/"
@@ -36,6 +36,7 @@ class Failed:
     """A request that a release failed."""
 
     key: str
+    release_id: str
     request_id: str
 
 
@@ -57,14 +58,14 @@ def since(ledger: Ledger, now: dt.datetime, lookback: int) -> dt.datetime:
 def parse_key(key: str) -> Failed | None:
     """The request that a key stands for: state/failed/<release>/<time>/<request>/<sha256 of the body>."""
     parts = key.removeprefix(FAILED).split("/")
-    return Failed(key, parts[2]) if key.startswith(FAILED) and len(parts) == 4 and all(parts) else None
+    return Failed(key, parts[0], parts[2]) if key.startswith(FAILED) and len(parts) == 4 and all(parts) else None
 
 
 def count_text(ledger: Ledger, failures: Failures) -> str:
     """How much there is to replay, for the line of the run."""
     left = len(failures.requests)
     known = _requests(ledger.replayed + left, "at least " if left >= LOOK else "")
-    version = ledger.candidate.version if ledger.candidate else "the release"
+    version = " and ".join(release.version for release in left_behind(ledger))
     sent = f", {ledger.replayed} sent" if ledger.replayed else ""
     return f"replaying {known} that {version} failed{sent}"
 
@@ -79,16 +80,20 @@ def outcome_text(ledger: Ledger, failures: Failures) -> str:
     return sent + (f" (warning: nothing more is replayed: {failures.trouble})" if failures.trouble else "")
 
 
+def find(s3: t.Any, bucket: str, release_ids: t.Iterable[str], start: dt.datetime) -> tuple[Failed, ...]:
+    """Requests that these releases have failed since then and that were not sent again; a look's worth of each."""
+    return tuple(failed for release_id in release_ids for failed in _find(s3, bucket, release_id, start))
+
+
 @aws_call("list the failed requests")
-def find(s3: t.Any, bucket: str, release_id: str, start: dt.datetime) -> tuple[Failed, ...]:
-    """The oldest requests that this release has failed since then and that were not sent again."""
+def _find(s3: t.Any, bucket: str, release_id: str, start: dt.datetime) -> tuple[Failed, ...]:
     prefix = f"{FAILED}{release_id}/"
     after = prefix + start.astimezone(dt.UTC).strftime(STAMP)
     page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=LOOK)
     return tuple(found for row in page.get("Contents", ()) if (found := parse_key(row["Key"])))
 
 
-def send_again(aws: Aws, names: Names, bucket: str, release_id: str, batch: t.Sequence[Failed]) -> int:
+def send_again(aws: Aws, names: Names, bucket: str, batch: t.Sequence[Failed]) -> int:
     """Send these requests to the task queue; how many were sent.
 
     Raises: FleetError.
@@ -98,16 +103,16 @@ def send_again(aws: Aws, names: Names, bucket: str, release_id: str, batch: t.Se
     for failed in batch:
         body = _read_body(s3, bucket, failed.key)
         if body is not None:  # else another run has sent it meanwhile
-            _send(sqs, url, body, release_id, failed.request_id)
+            _send(sqs, url, body, failed)
             sent += 1
     return sent
 
 
-def _send(sqs: t.Any, url: str, body: str, release_id: str, request_id: str) -> None:
-    marks = {"replay_of": release_id, "request_id": request_id}
+def _send(sqs: t.Any, url: str, body: str, failed: Failed) -> None:
+    marks = {"replay_of": failed.release_id, "request_id": failed.request_id}
     if not _send_message(sqs, url, body, marks):
         # As large as a message may be, without room for attributes: the worker fetches the body from beside the result.
-        _send_message(sqs, url, "{}", {**marks, "body_at": f"results/{request_id}/request.json"})
+        _send_message(sqs, url, "{}", {**marks, "body_at": f"results/{failed.request_id}/request.json"})
 
 
 @aws_call("send a failed request again")
@@ -149,8 +154,8 @@ def forget(s3: t.Any, bucket: str, batch: t.Sequence[Failed]) -> None:
 # ---------------------------------------------------------------- the dead letter queue
 
 
-def remove_copies(sqs: t.Any, names: Names, release_id: str, start: dt.datetime) -> None:
-    """Take the copies of what was replayed out of the dead letter queue: those of this release since then.
+def remove_copies(sqs: t.Any, names: Names, release_ids: t.Collection[str], start: dt.datetime) -> None:
+    """Take the copies of what was replayed out of the dead letter queue: those of these releases since then.
 
     One that escapes a bounded look is told by its attribute replay_of, and harmless if it is moved to the task queue.
 
@@ -159,7 +164,7 @@ def remove_copies(sqs: t.Any, names: Names, release_id: str, start: dt.datetime)
     url, others = queue_url(sqs, names.dead_letter_queue), []
     for _unused in range(COPIES_LOOKED_AT):
         found = _receive(sqs, url)
-        ours = [row for row in found if _is_copy(row, release_id, start)]
+        ours = [row for row in found if _is_copy(row, release_ids, start)]
         others += [row for row in found if row not in ours]
         _delete(sqs, url, ours)
         if not found:
@@ -167,10 +172,10 @@ def remove_copies(sqs: t.Any, names: Names, release_id: str, start: dt.datetime)
     _show(sqs, url, others)
 
 
-def _is_copy(message: t.Mapping[str, t.Any], release_id: str, start: dt.datetime) -> bool:
+def _is_copy(message: t.Mapping[str, t.Any], release_ids: t.Collection[str], start: dt.datetime) -> bool:
     mark = (message.get("MessageAttributes") or {}).get("replay_of", {}).get("StringValue")
     sent_ms = int((message.get("Attributes") or {}).get("SentTimestamp", 0))
-    return mark == release_id and sent_ms >= start.timestamp() * 1000
+    return mark in release_ids and sent_ms >= start.timestamp() * 1000
 
 
 @aws_call("read the dead letter queue")

@@ -108,6 +108,18 @@ def test_a_release_that_was_stable_is_replayed_for_as_far_back_as_asked(fleet: F
     assert [failures.attribute(row, "replay_of") for row in dead] == ["another"]
 
 
+def test_a_release_that_is_passed_over_is_replayed_as_well(fleet: Fleet) -> None:
+    fleet.release(version="1.1.0", percentage="100")
+    passed_over = fleet.fail(release_id(fleet), "by the release that was stable")
+    fleet.build("1.2.0")
+    fleet.traffic.refusing.add("1.2.0")
+    fleet.start(lambda line: "reached, judging" in line, version="1.2.0", percentage="50")
+    said = fleet.release(state="rolled_back", to_version="1.0.0")["lines"]
+    assert sent_once(fleet).keys() == {passed_over, *fleet.traffic.refused}
+    assert any(line.endswith("requests that 1.2.0 and 1.1.0 failed") for line in said)
+    assert (fleet.ledger.passed_over, fleet.ledger.replayed) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "sentence"),
     [

@@ -132,6 +132,7 @@ class FleetMachine(RuleBasedStateMachine):
         if serving:
             lost = serving[which % len(serving)]["InstanceId"]
             self.fleet.client("ec2").terminate_instances(InstanceIds=[lost])
+            self.fleet.sleep(2)  # until Auto Scaling has noticed
 
     @rule(wait=st.booleans())
     def foreign_refresh(self, wait: bool) -> None:

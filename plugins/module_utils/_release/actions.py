@@ -332,7 +332,7 @@ class Actions(PauseActions):
     def _end(
         self, seen: Observation, ended: Ledger, outcome: str, reason: str, more: t.Mapping[str, t.Any] | None = None
     ) -> Context:
-        """History, ledger, then what may be missing after a crash: the next release tidies it up as well."""
+        """History, tidying up, ledger: as long as the release is open, whoever comes next does all of it again."""
         self._close_record(
             seen,
             candidate=release_fields(seen.ledger.candidate if outcome == "rolled_back" else ended.stable),
@@ -341,8 +341,8 @@ class Actions(PauseActions):
             finished_at=seen.now.isoformat(),
             **(more or {}),
         )
-        self._record(seen, ended)
         untidy = self._tidy(ended)
+        self._record(seen, ended)
         return dataclasses.replace(seen.context, outcome=outcome, reason=reason + untidy)
 
     def _tidy(self, ended: Ledger) -> str:
@@ -355,11 +355,12 @@ class Actions(PauseActions):
         return "".join(map(_attempt, steps))
 
 
-def _attempt(step: t.Callable[[], None]) -> str:
+def _attempt(step: t.Callable[[], None], again: bool = True) -> str:
+    """A warning when it does not work, tried twice where the cause may have passed; all of it may be repeated."""
     try:
         step()
     except FleetError as error:
-        return f" (warning: {error.message})"
+        return _attempt(step, again=False) if again and is_passing(error) else f" (warning: {error.message})"
     return ""
 
 

@@ -50,10 +50,18 @@ def _describe_group(autoscaling: t.Any, name: str) -> dict[str, t.Any] | None:
     return dict(groups[0]) if groups else None
 
 
+def template_name(autoscaling: t.Any, names: Names) -> str | None:
+    """Name of the launch template that the group has saved; None for a launch configuration, or no group."""
+    return _saved(_describe_group(autoscaling, names.group) or {}).get("LaunchTemplateName")
+
+
 def _saved_version(group: t.Mapping[str, t.Any]) -> str | None:
+    return _saved(group).get("Version")
+
+
+def _saved(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     mixed = group.get("MixedInstancesPolicy") or {}
-    saved = group.get("LaunchTemplate") or mixed.get("LaunchTemplate", {}).get("LaunchTemplateSpecification") or {}
-    return saved.get("Version")
+    return dict(group.get("LaunchTemplate") or mixed.get("LaunchTemplate", {}).get("LaunchTemplateSpecification") or {})
 
 
 def _member(row: t.Mapping[str, t.Any]) -> Member:

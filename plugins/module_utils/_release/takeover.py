@@ -8,8 +8,8 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, aws_call
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
-from ansible_collections.diffusion.fleet.plugins.module_utils._release import history, registry, store, templates
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, registry, store, templates
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption, Facts, Host, infer
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import NONE
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
@@ -30,7 +30,22 @@ def look(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -> 
 
     Raises: InvalidInput when what runs could not be returned to.
     """
-    return infer(names, _facts(aws, names, group, parameters)) if needed(parameters) else None
+    if not needed(parameters):
+        return None
+    _check_name(names, fleet.template_name(aws.client("autoscaling"), names))
+    return infer(names, _facts(aws, names, group, parameters))
+
+
+def _check_name(names: Names, found: str | None) -> None:
+    """Releases are versions of the one template that bears the group's name."""
+    if found == names.group:
+        return
+    uses = f"launch template {found}" if found else "a launch configuration"
+    raise InvalidInput(
+        f"The group {names.group} uses {uses}; releases need a launch template called {names.group}. Create it from "
+        "the data of the version that runs (aws ec2 create-launch-template), set the group to its version 1, replace "
+        "the instances (module instance_refresh), then run this again."
+    )
 
 
 def _facts(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -> Facts:

@@ -139,11 +139,19 @@ def test_a_previous_version_with_image_and_template_is_trusted(old: Predecessor)
     assert old.parameter("image-version") == "0.9.0"
 
 
-def test_a_template_version_that_is_gone_is_refused_with_the_next_step(old: Predecessor) -> None:
+def test_a_template_that_is_gone_or_has_another_name_is_refused_with_the_next_step(old: Predecessor) -> None:
     ec2, name = old.client("ec2"), old.names.group
     ec2.create_launch_template_version(LaunchTemplateName=name, LaunchTemplateData=old.template())
     ec2.delete_launch_template_versions(LaunchTemplateName=name, Versions=["2"])
     with pytest.raises(InvalidInput, match=r"run version 2 of launch template sd-inference-demo, which does not exist"):
+        old.release(version="2.0.0")
+
+    ec2.create_launch_template(LaunchTemplateName="Cdk-1A2B", LaunchTemplateData=old.template())
+    template = {"LaunchTemplateName": "Cdk-1A2B", "Version": "1"}
+    old.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=name, LaunchTemplate=template)
+    with pytest.raises(
+        InvalidInput, match="uses launch template Cdk-1A2B; releases need a launch template called"
+    ):
         old.release(version="2.0.0")
     assert old.locks() == []
 

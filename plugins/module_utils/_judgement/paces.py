@@ -120,7 +120,7 @@ def proven_spread(paces: Paces) -> float:
     centres = [statistics.median(values) for values in measured]
     noise = statistics.fmean(MEDIAN_VARIANCE * _variance(values) / len(values) for values in measured)
     freedom = len(measured) - 1
-    low = statistics.variance(centres) * freedom / _chi_square(freedom)
+    low = statistics.variance(centres) * freedom / chi_square(freedom)
     return math.sqrt(max(low - noise, 0.0))
 
 
@@ -129,7 +129,7 @@ def _variance(values: t.Sequence[float]) -> float:
     return (MAD_TO_SIGMA * statistics.median(abs(value - centre) for value in values)) ** 2
 
 
-def _chi_square(freedom: int) -> float:
+def chi_square(freedom: int) -> float:
     """The quantile PROVEN, by Wilson and Hilferty's approximation (1931)."""
     ninth = 2 / (9 * freedom)
     return freedom * (1 - ninth + NORMAL.inv_cdf(PROVEN) * math.sqrt(ninth)) ** 3

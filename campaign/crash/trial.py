@@ -10,7 +10,7 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from campaign.crash.forks import Nursery, elsewhere
 from campaign.crash.points import Point, Variant, distinct
-from campaign.crash.scenarios import BACK, Scenario, Wish
+from campaign.crash.scenarios import BACK, PROMOTE, Scenario, Wish
 from tests.support.invariants import lowest_in_service, violations
 from tests.support.probe import FAULTS, Died, ProbedFleet, Trouble
 
@@ -98,6 +98,8 @@ class Trial:
             report.survived = not violations(self._fleet)
         if not report.survived:
             report.next_run = attempt(self._fleet, scenario.again if variant.way == "forward" else BACK)
+            if self._fleet.ledger.paused:  # at rest as planned, and to be promoted
+                report.next_run += "; " + attempt(self._fleet, PROMOTE)
             self._fleet.sleep(SETTLING)
         report.problems = [*violations(self._fleet), *self._history_of(report, started), *idle(self._fleet)]
         return report

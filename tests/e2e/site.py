@@ -57,7 +57,7 @@ class Site:
             process.wait()
             t.cast(t.IO[str], process.stdout).close()
 
-    def build(self, version: str, **patch: str) -> None:
+    def build(self, version: str, **patch: t.Any) -> None:
         """Build a version: the worker of this checkout, with texts replaced in files named by their path."""
         source = ROOT / "build" / "e2e" / version
         shutil.rmtree(source, ignore_errors=True)

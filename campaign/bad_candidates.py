@@ -70,6 +70,8 @@ class Row:
     aws: on_aws.Estimate
     sent: list[str]
     floor: Check
+    dead: int
+    """In the dead letter queue once it was over."""
     broken: list[str]
 
 
@@ -112,6 +114,7 @@ class Campaign:
             aws=on_aws.estimate(build.key, self.seen(record, decided)),
             sent=traffic.sent,
             floor=self.capacity(record),
+            dead=self.account.dead_letters(),
             broken=self.broken(version, run, record),
         )
 
@@ -126,7 +129,7 @@ class Campaign:
             "the reason has its numbers": any(character.isdigit() for character in record["reason"]),
             "stable is what it was": (ledger["status"], ledger["stable"]["version"]) == ("stable", STABLE),
             "it is rejected": version in [one["version"] for one in ledger["rejected"]],
-            "all instances run stable": self.account.versions_in_service() == [STABLE] * INSTANCES,
+            "all instances run stable": set(self.account.versions_in_service()) == {STABLE},
         }
         return [claim for claim, held in claims.items() if not held]
 
@@ -153,10 +156,10 @@ class Campaign:
         return counted
 
 
-def table(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests], dead: int) -> str:
+def table(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests]) -> str:
     """The figures, a row a candidate."""
     head = (
-        "candidate | verdict / back on stable here, s | on AWS, s | requests sent / succeeded / lost | "
+        "candidate | verdict / back on stable here, s | on AWS, s | requests sent / succeeded / lost / dead letters | "
         "drawn twice | capacity | detected by"
     )
     lines = [head, " | ".join(["---"] * 7)]
@@ -166,22 +169,23 @@ def table(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests], dead: int
             row.build.name,
             f"{row.verdict:.0f} / {row.back:.0f}",
             f"{row.aws.verdict:.0f} / {row.aws.back:.0f} ({row.aws.how})",
-            f"{requests.accepted} / {requests.succeeded} / {lost}",
+            f"{requests.accepted} / {requests.succeeded} / {lost} / {row.dead}",
             str(len(requests.drawn_twice)),
             row.floor.detail,
             row.reason,
         )
         lines.append(" | ".join(cells))
-    return "\n".join([*(f"| {line} |" for line in lines), f"in the dead letter queue: {dead}"])
+    return "\n".join(f"| {line} |" for line in lines)
 
 
-def judge(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests], dead: int) -> list[str]:
+def judge(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests]) -> list[str]:
     """What did not hold."""
-    wrong = [] if dead == 0 else [f"{dead} requests in the dead letter queue"]
+    wrong: list[str] = []
     for row, requests in zip(rows, counted, strict=True):
         if row.back > LIMIT_SECONDS:
             wrong.append(f"{row.build.name}: back after {row.back:.0f} s, more than {LIMIT_SECONDS:.0f}")
         wrong += [f"{row.build.name}: not so: {claim}" for claim in row.broken]
+        wrong += [f"{row.build.name}: {row.dead} requests in the dead letter queue"] if row.dead else []
         found = (checks.request_check(requests), row.floor)
         wrong += [f"{row.build.name}: {check.name}: {check.detail}" for check in found if not check.ok]
     return wrong
@@ -193,9 +197,9 @@ def run(builds: t.Sequence[BadBuild]) -> list[str]:
         campaign = Campaign(aws)
         campaign.prepare()
         rows = [campaign.attempt(number, build) for number, build in enumerate(builds, 1)]
-        counted, dead = campaign.requests(rows), campaign.account.dead_letters()
-    print("\n" + table(rows, counted, dead))
-    return judge(rows, counted, dead)
+        counted = campaign.requests(rows)
+    print("\n" + table(rows, counted))
+    return judge(rows, counted)
 
 
 def main() -> int:

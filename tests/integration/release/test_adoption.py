@@ -149,9 +149,7 @@ def test_a_template_that_is_gone_or_has_another_name_is_refused_with_the_next_st
     ec2.create_launch_template(LaunchTemplateName="Cdk-1A2B", LaunchTemplateData=old.template())
     template = {"LaunchTemplateName": "Cdk-1A2B", "Version": "1"}
     old.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=name, LaunchTemplate=template)
-    with pytest.raises(
-        InvalidInput, match="uses launch template Cdk-1A2B; releases need a launch template called"
-    ):
+    with pytest.raises(InvalidInput, match="uses launch template Cdk-1A2B; releases need a launch template called"):
         old.release(version="2.0.0")
     assert old.locks() == []
 

@@ -212,13 +212,14 @@ def retreating(ledger: Ledger, *, epoch: int, reason: str, ran: bool) -> Ledger:
 
 def passing_over(ledger: Ledger, target: Release, before: Release | None) -> Ledger:
     """The way back leads past the stable release to an earlier one: what is passed over is rejected as well."""
-    over = t.cast(Release, ledger.stable)
+    over = t.cast(Release, ledger.stable)  # a history to choose from begins with a first stable release
+    others = (item for item in ledger.rejected if item.release_id != over.release_id)
     entry = Rejection(over.version, over.digest, f"passed over for {target.version}", over.release_id)
     return dataclasses.replace(
         ledger,
         stable=target,
         previous=before,
-        rejected=(*ledger.rejected, entry)[-REJECTED_KEPT:],
+        rejected=(*others, entry)[-REJECTED_KEPT:],
         passed_over=ledger.passed_over + 1,
     )
 

@@ -166,10 +166,15 @@ def _failures(aws: Aws, names: Names, seen: Observation) -> Failures:
 
 def _look_past(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
     """With a release open: a release before the stable one where it is named, else whether stable can be had at all."""
-    stable = ledger.stable
-    if stable is None or options.to_version in (None, stable.version):
+    stable, candidate = ledger.stable, ledger.candidate
+    if options.to_version is None or (stable is not None and options.to_version == stable.version):
         past = [] if targets.template_exists(aws.client("ec2"), names, stable) else _past(aws, names, ledger, group)
         return Wanted(refusal=targets.check_template(aws.client("ec2"), names, stable, past))
+    if candidate is not None and options.to_version == candidate.version:
+        raise InvalidInput(
+            f"to_version={options.to_version} is what is open itself; nothing was changed. Give it up with "
+            "rollback.yml without to_version, or go on with promote.yml."
+        )
     return _look_back(aws, names, options, ledger, group)
 
 

@@ -23,6 +23,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import whats_left
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import surge_note
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import ON_INCONCLUSIVE, wishes
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
@@ -223,11 +224,15 @@ def _promotion(tick: Tick, version: str) -> str:
 
 
 def _plan_lines(tick: Tick) -> list[str]:
-    """The plan of the release; of a promotion what is left of it."""
+    """The plan of the release, of a promotion what is left of it, and what may stand in its way."""
     seen = tick.seen
-    if seen.options.goal is Goal.PROMOTED and seen.plan and seen.ledger.is_open:
-        return whats_left(seen).lines()
-    return seen.plan.lines() if seen.options.goal is Goal.DEPLOYED and seen.plan else []
+    if seen.plan is None or seen.options.goal is Goal.ROLLED_BACK:
+        return []
+    if seen.options.goal is Goal.PROMOTED and not seen.ledger.is_open:
+        return []
+    plan = whats_left(seen) if seen.options.goal is Goal.PROMOTED else seen.plan
+    note = surge_note(plan, seen.group.maximum)
+    return [*plan.lines(), *([note] if note else [])]
 
 
 def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:

@@ -68,6 +68,16 @@ class Plan:
         return [head, *rows, f"takes about {self.expected_seconds} s"]
 
 
+def surge_note(plan: Plan, maximum: int) -> str:
+    """A surge above the group's maximum: AWS does not say whether the maximum holds for replacements."""
+    if plan.ceiling <= maximum:
+        return ""
+    return (
+        f"note: {plan.ceiling} instances for a while is more than the group's maximum of {maximum}; should the refresh "
+        "not move, raise fleet_max_size or set fleet_release_surge=false"
+    )
+
+
 def _row(step: Step, size: int) -> str:
     if step.skipped:
         return f"{step.percentage:3d} %: skipped, a group of {size} goes to {step.instances} with the next step"

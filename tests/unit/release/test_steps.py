@@ -18,6 +18,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan impo
     make_plan,
     onward,
     plan_from_dict,
+    surge_note,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import ON_INCONCLUSIVE, Wish, wishes
 
@@ -81,6 +82,12 @@ def test_a_step_too_small_for_the_group_hands_its_pause_on() -> None:
         (100, False, False, None),
     ]
     assert made.lines()[2] == " 50 %: 1 of 2 instances, then paused until promote.yml"
+
+
+def test_a_surge_above_the_maximum_is_told() -> None:
+    made = plan(5, (Wish(20), Wish(100)))
+    assert surge_note(made, 10) == ""
+    assert surge_note(made, 8).startswith("note: 9 instances for a while is more than the group's maximum of 8")
 
 
 def test_a_record_from_before_is_read() -> None:

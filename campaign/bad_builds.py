@@ -25,6 +25,8 @@ class BadBuild:
     slip: str
     """What somebody did wrong."""
     edit: Edit
+    limit: float = 90.0
+    """Seconds from the start of the playbook by which it is back to stable."""
 
 
 DIES_AT_BOOT = BadBuild(
@@ -83,6 +85,7 @@ FREEZES = BadBuild(
         "                    __import__('os').kill(__import__('os').getpid(), 19)\n"
         "        return [[",
     ),
+    limit=180.0,  # its instances are let go when the health timer has given their workers up
 )
 ALL = (DIES_AT_BOOT, NEVER_READY, FAILS_JOBS, TWICE_AS_SLOW, HANGS)
 MORE = (FREEZES,)

@@ -31,8 +31,6 @@ INSTANCES = 4
 PERCENTAGE = 50
 """Two candidates of four instances at the first step."""
 EVERY_SECONDS = 0.25
-LIMIT_SECONDS = 90.0
-"""A bad candidate is back to stable by then, from the start of its playbook."""
 SETTINGS: t.Mapping[str, t.Any] = {
     "deployment_id": DEPLOYMENT,
     "fleet_engine": "noop",
@@ -182,8 +180,8 @@ def judge(rows: t.Sequence[Row], counted: t.Sequence[checks.Requests]) -> list[s
     """What did not hold."""
     wrong: list[str] = []
     for row, requests in zip(rows, counted, strict=True):
-        if row.back > LIMIT_SECONDS:
-            wrong.append(f"{row.build.name}: back after {row.back:.0f} s, more than {LIMIT_SECONDS:.0f}")
+        if row.back > row.build.limit:
+            wrong.append(f"{row.build.name}: back after {row.back:.0f} s, more than {row.build.limit:.0f}")
         wrong += [f"{row.build.name}: not so: {claim}" for claim in row.broken]
         wrong += [f"{row.build.name}: {row.dead} requests in the dead letter queue"] if row.dead else []
         found = (checks.request_check(requests), row.floor)

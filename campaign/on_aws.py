@@ -19,8 +19,9 @@ JOB_SECONDS = 5.0
 """A picture of 512 × 512 in 20 steps on the T4 of a g4dn.xlarge."""
 HANG_SECONDS = 120.0
 """SD_HANG_SECONDS where nothing is set (worker_app/src/api_scheduler/settings.py)."""
-HEALTH_SECONDS = 45.0
-"""Three probes of the health timer, ten seconds apart, that wait for five (local_aws/runner/health.py has the same)."""
+HEALTH_SECONDS = 105.0
+"""A minute to start, and three probes of the health timer, ten seconds apart, that wait for five (as the hosts of
+local_aws have it): for a worker that freezes in its first job, before it has answered any."""
 LOG_SECONDS = 5.0
 """From a finished job to its line in the log group (DESIGN: shipped within 5 s)."""
 

@@ -9,6 +9,8 @@ import http.client
 EVERY_SECONDS = 10.0
 TIMEOUT_SECONDS = 5.0
 FAILURES = 3
+STARTING_SECONDS = 60.0
+"""A worker answers before it has loaded anything: one that has not by then never will, or froze in its first job."""
 
 
 def alive(port: int, timeout: float) -> bool:
@@ -25,20 +27,25 @@ def alive(port: int, timeout: float) -> bool:
 
 @dataclasses.dataclass
 class Health:
-    """What the timer knows of one process. Until its first good answer it is starting, however long that takes."""
+    """What the timer knows of one process. It has time to start, until its first good answer at the latest."""
 
     pid: int
-    probed_at: float
+    since: float
+    probed_at: float = 0.0
     seen_alive: bool = False
     failures: int = 0
 
+    def starting(self, now: float) -> bool:
+        """Whether silence means nothing yet."""
+        return not self.seen_alive and now - self.since < STARTING_SECONDS
+
     def due(self, every: float, now: float) -> bool:
-        """Whether to ask now; more often while it starts, so that it is known as alive before its first job."""
-        return now - self.probed_at >= (every if self.seen_alive else every / 10)
+        """Whether to ask now; more often while it starts."""
+        return now - self.probed_at >= (every / 10 if self.starting(now) else every)
 
     def note(self, answered: bool, now: float) -> bool:
         """Note a probe; whether the worker is to be given up now. One failure is never enough."""
         self.probed_at = now
         self.seen_alive = self.seen_alive or answered
-        self.failures = 0 if answered or not self.seen_alive else self.failures + 1
+        self.failures = 0 if answered or self.starting(now) else self.failures + 1
         return self.failures >= FAILURES

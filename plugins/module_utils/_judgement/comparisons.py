@@ -124,7 +124,7 @@ def _against_stable(name: str, share: Share, wording: str) -> t.Callable[[Sample
 
 
 def _against_limit(
-    name: str, share: Share, limit: t.Callable[[Limits], float], wording: str
+    name: str, share: Share, limit: t.Callable[[Limits], float], words: t.Callable[[Summary], str]
 ) -> t.Callable[[Sample], Finding | None]:
     """A share compared with a limit; what stable suffers from just as much is left to the comparison with stable."""
 
@@ -135,7 +135,7 @@ def _against_limit(
         p = binomial_at_least(bad, total, most)
         alone = not other_total or other_bad < most * other_total
         worse = bad >= sample.limits.min_failures and p < sample.levels[name] and alone
-        sentence = f"{wording.format(bad=bad, jobs=total)}, more than {most:.0%} (p = {p:.2g})"
+        sentence = f"{words(sample.mine)}, more than {most:.0%} (p = {p:.2g})"
         return sample.finding(name, worse, sentence, p_value=p)
 
     return finding
@@ -182,18 +182,18 @@ def _failed(side: Summary) -> tuple[int, int]:
     return side.failed, side.jobs
 
 
+def _lost_words(side: Summary) -> str:
+    if not side.restarts:
+        return f"{side.failed} of {side.jobs} jobs failed"
+    return f"{side.lost} of {side.attempts} attempts were lost, as the worker restarted {side.restarts} times"
+
+
 def _refused(side: Summary) -> tuple[int, int]:
     return side.refused, side.jobs
 
 
 COMPARISONS: t.Mapping[str, t.Callable[[Sample], Finding | None]] = {
     "failures": _against_stable("failures", _failed, "{bad} of {jobs} jobs failed"),
-    "failure limit": _against_limit(
-        "failure limit",
-        lambda side: (side.lost, side.attempts),
-        lambda limits: limits.max_failure_share,
-        "{bad} of {jobs} jobs failed",
-    ),
     "restarts": _against_stable(
         "restarts", lambda side: (side.restarts, side.attempts), "the worker restarted {bad} times"
     ),
@@ -204,11 +204,17 @@ COMPARISONS: t.Mapping[str, t.Callable[[Sample], Finding | None]] = {
         "invalid output", lambda side: (side.invalid_output, side.jobs), "{bad} of {jobs} pictures were broken"
     ),
     "refused": _against_stable("refused", _refused, "{bad} of {jobs} requests were refused as invalid"),
+    "failure limit": _against_limit(
+        "failure limit",
+        lambda side: (side.lost, side.attempts),
+        lambda limits: limits.max_failure_share,
+        _lost_words,
+    ),
     "refused limit": _against_limit(
         "refused limit",
         _refused,
         lambda limits: limits.max_refused_share,
-        "{bad} of {jobs} requests were refused as invalid",
+        lambda side: f"{side.refused} of {side.jobs} requests were refused as invalid",
     ),
     "latency": _latency,
     "pace limit": _pace_limit,

@@ -83,6 +83,7 @@ def _failing(fleet: ProbedFleet) -> None:
 def _refusing(fleet: ProbedFleet) -> None:
     _stable(fleet)
     fleet.traffic.refusing.add(CANDIDATE)
+    fleet.traffic.most_refused = 2  # more would only repeat the same calls
 
 
 def _broken(fleet: ProbedFleet) -> None:

@@ -47,6 +47,8 @@ class Traffic:
     """Versions that take three times as long."""
     refusing: set[str] = dataclasses.field(default_factory=set)
     """Versions that refuse every request as invalid, for good."""
+    most_refused: int = 1000
+    """How many of these requests leave a body behind: each of them costs a replay."""
     refused: dict[str, str] = dataclasses.field(default_factory=dict)
     """Bodies of the requests that they refused, by request id."""
 
@@ -271,7 +273,7 @@ class Fleet:
         self._sequence[instance_id] = self._sequence.get(instance_id, 0) + 1
         version = tags["ImageVersion"]
         failed, refused = version in self.traffic.failing, version in self.traffic.refusing
-        if refused:
+        if refused and len(self.traffic.refused) < self.traffic.most_refused:
             body = f"request {len(self.traffic.refused)}"
             self.traffic.refused[self.fail(tags["ReleaseId"], body)] = body
         line = {

@@ -60,7 +60,7 @@ class FleetMachine(RuleBasedStateMachine):
         wish = {} if len(self.built) % 2 else {"state": "rolled_back"}
         self._run(wish)
         self.fleet.sleep(SETTLING)
-        problems = violations(self.fleet)
+        problems = self._problems()
         self.harness.__exit__()
         assert not problems, f"after one more run ({wish or 'deploy'}): {lines_of(problems)}"
 
@@ -75,6 +75,22 @@ class FleetMachine(RuleBasedStateMachine):
     def deploy_newest(self, share: str) -> None:
         """No version named: the newest that was not rejected, or the open one."""
         self._run_and_judge({"percentage": share})
+
+    @rule(kind=st.sampled_from(["good", "good", "failing"]), hold=st.booleans())
+    def deploy_and_pause(self, kind: str, hold: bool) -> None:
+        """A new version that pauses after its first step."""
+        steps = [{"percentage": 50, "pause": True}, 100]
+        self._run_and_judge({"version": self._build(kind), "steps": steps, "hold_scale_out": hold})
+
+    @rule(full=st.booleans())
+    def promote(self, full: bool) -> None:
+        """Go on with what is paused, or hurry what is open."""
+        self._run_and_judge({"state": "promoted", "full": full})
+
+    @rule(call=st.integers(0, 150), trouble=st.sampled_from([Trouble.KILLED_BEFORE, Trouble.KILLED_AFTER]))
+    def promote_and_crash(self, call: int, trouble: Trouble) -> None:
+        """A promotion; the controller dies."""
+        self._crash(call, trouble, {"state": "promoted"})
 
     @rule(which=st.integers(0, 9))
     def deploy_again(self, which: int) -> None:
@@ -233,7 +249,6 @@ class FleetMachine(RuleBasedStateMachine):
 
     def _run(self, wish: t.Mapping[str, t.Any]) -> FleetError | dict[str, t.Any] | None:
         """One run: its result, its error, or None when it died; capacity must not sink because of it."""
-        STEPS["run " + wish.get("state", "deployed")] += 1
         since, floor = self.fleet.now().isoformat(), self._floor()
         try:
             result: FleetError | dict[str, t.Any] | None = self.fleet.release(**wish)
@@ -255,6 +270,7 @@ class FleetMachine(RuleBasedStateMachine):
 
     def _run_and_judge(self, wish: t.Mapping[str, t.Any]) -> None:
         """A run that ends by itself leaves a closed release, unless it has refused to begin."""
+        STEPS["run: " + wish.get("state", "deployed")] += 1
         before = self.fleet.ledger
         result = self._run(wish)
         if isinstance(result, FleetError) and type(result).__name__ in REFUSALS:
@@ -262,8 +278,16 @@ class FleetMachine(RuleBasedStateMachine):
             assert (before.stable, before.sequence) == (after.stable, after.sequence), f"refused, and changed: {result}"
             return
         self.fleet.sleep(SETTLING)
-        problems = violations(self.fleet)
+        problems = self._problems()
         assert not problems, f"after {wish} ({result}): {lines_of(problems)}"
+
+    def _problems(self) -> list[str]:
+        """What is not as it must be where nobody works; a paused release is at rest."""
+        if not self.fleet.ledger.paused:
+            return violations(self.fleet)
+        held = self.fleet.group()["SuspendedProcesses"]
+        locks = self.fleet.locks()
+        return [f"paused, and {what} are left: {rows}" for what, rows in (("locks", locks), ("holds", held)) if rows]
 
     def _crash(self, call: int, trouble: Trouble, wish: t.Mapping[str, t.Any]) -> None:
         STEPS[f"trouble: {trouble}"] += 1

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 def test_every_sampled_call_converges() -> None:
     # A process of its own: it forks in the middle of calls.
-    command = [sys.executable, "-m", "campaign.crash", "--jobs", "1", "--sample", "5", "--seed", "7"]
-    wanted = ["--only", "good candidate", "paused release promoted", "abandoned release given up"]
+    command = [sys.executable, "-m", "campaign.crash", "--jobs", "1", "--sample", "6", "--seed", "7"]
+    wanted = ["--only", "good candidate", "paused release promoted"]
     ran = subprocess.run([*command, *wanted], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "15 tried, 15 converged (100.0 %)" in ran.stdout
+    assert "12 tried, 12 converged (100.0 %)" in ran.stdout

@@ -138,6 +138,13 @@ def _template_deleted(fleet: Fleet, rng: random.Random) -> None:
     fleet.client("ec2").delete_launch_template_versions(LaunchTemplateName=fleet.names.group, Versions=[version])
 
 
+def _paused(fleet: Fleet, rng: random.Random) -> None:
+    _stable(fleet, rng)
+    pauses = rng.choice([(True, False), (True, True), (False, True)])
+    steps = [{"percentage": share, "pause": pause} for share, pause in zip((30, 70), pauses, strict=True)]
+    fleet.release(version="2.0.0", steps=[*steps, 100])
+
+
 SITUATIONS: tuple[t.Callable[[Fleet, random.Random], None], ...] = (
     _nothing_released,
     _stable,
@@ -152,6 +159,7 @@ SITUATIONS: tuple[t.Callable[[Fleet, random.Random], None], ...] = (
     _asleep,
     _refreshed_by_others,
     _template_deleted,
+    _paused,
 )
 
 
@@ -163,7 +171,8 @@ def _wish(fleet: Fleet, rng: random.Random) -> Wish:
     back: Wish = {"state": "rolled_back"}
     to_version: Wish = {**back, "to_version": rng.choice(["1.0.0", "2.0.0", "9.9.9"])}
     insisting: Wish = {**forward, "retry_rejected": True}
-    return rng.choices([forward, insisting, back, to_version, bad], [12, 2, 4, 3, 1])[0]
+    promoted: Wish = {"state": "promoted", "full": rng.choice([True, False])}
+    return rng.choices([forward, insisting, back, to_version, promoted, bad], [12, 2, 4, 3, 3, 1])[0]
 
 
 # ---------------------------------------------------------------- prediction and run

@@ -240,8 +240,20 @@ def _diff(tick: Tick, lines: list[str], idle: bool) -> dict[str, str]:
     before = f"stable: {ledger.stable.version if ledger.stable else 'none'}\n"
     if idle:
         return {"before": before, "after": before}
+    if _pauses_ahead(tick):
+        return {"before": before, "after": before + "".join(f"{line}\n" for line in lines)}
     target = _open_goal(tick)
     return {"before": before, "after": f"stable: {target}\n" + "".join(f"{line}\n" for line in lines)}
+
+
+def _pauses_ahead(tick: Tick) -> bool:
+    """Whether the run would end at a pause, if all goes well, and leave stable what is stable."""
+    seen = tick.seen
+    if seen.options.goal is Goal.ROLLED_BACK or seen.plan is None or seen.ledger.status is Status.ROLLING_BACK:
+        return False
+    plan = whats_left(seen) if seen.options.goal is Goal.PROMOTED else seen.plan
+    passed = seen.ledger.step if seen.options.goal is Goal.DEPLOYED and seen.ledger.is_open else 0
+    return tick.action.kind is not Kind.RETREAT and any(step.pause for step in plan.judged[passed:])
 
 
 def _open_goal(tick: Tick) -> str:

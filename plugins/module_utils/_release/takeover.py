@@ -32,8 +32,22 @@ def look(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -> 
     """
     if not needed(parameters):
         return None
+    facts = _facts(aws, names, group, parameters)
+    if not facts.hosts and not _believable(facts):
+        return None  # the parameter alone says so: the next run writes it back
     _check_name(names, fleet.template_name(aws.client("autoscaling"), names))
-    return infer(names, _facts(aws, names, group, parameters))
+    return infer(names, facts)
+
+
+def _believable(facts: Facts) -> bool:
+    """Whether an empty group could run what the parameter says: its image is there, its template starts a worker."""
+    number = facts.named.get(facts.saved, facts.saved)
+    return facts.projections["image-version"] in facts.digests and _works(facts.templates.get(number, {}))
+
+
+def _works(data: t.Mapping[str, t.Any]) -> bool:
+    """Whether hosts of that template run a worker: the first version that provision.yml makes does nothing."""
+    return bool(data.get("UserData"))
 
 
 def _check_name(names: Names, found: str | None) -> None:
@@ -55,11 +69,12 @@ def _facts(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -
     named = {"$Latest": max(numbers, key=int, default="1"), "$Default": default}
     serving = [member for member in group.members if member.in_service]
     rows = _instances(aws.client("ec2"), [member.instance_id for member in serving]) if serving else {}
+    hosts = [_host(member, rows.get(member.instance_id, {}), named) for member in serving]
     images = registry.resolve(aws.client("ecr"), names, None)
     return Facts(
         projections=parameters.projections,
         saved=group.template_version or "$Default",
-        hosts=tuple(_host(member, rows.get(member.instance_id, {}), named) for member in serving),
+        hosts=tuple(h for h in hosts if h.template_version not in numbers or _works(numbers[h.template_version])),
         templates=numbers,
         named=named,
         digests=dict(images),

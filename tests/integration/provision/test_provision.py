@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import collections.abc
 import json
 import pathlib
@@ -117,7 +118,8 @@ def older_fleet(endpoint: str) -> str:
         ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]["SubnetId"]
     )
     image = ec2.describe_images()["Images"][0]["ImageId"]
-    data = {"ImageId": image, "InstanceType": "g4dn.xlarge"}
+    user_data = base64.b64encode(b"#!/bin/bash\ndocker run sd-inference-old:$VERSION\n").decode()
+    data = {"ImageId": image, "InstanceType": "g4dn.xlarge", "UserData": user_data}
     ec2.create_launch_template(LaunchTemplateName="sd-inference-old", LaunchTemplateData=data)
     autoscaling.create_auto_scaling_group(
         AutoScalingGroupName="sd-inference-old",

@@ -56,7 +56,6 @@ def test_the_plan_says_what_was_inferred_and_changes_nothing(old: Predecessor) -
     )
     assert "the group's template is set from $Latest to 2, which these instances run" in lines[0]
     assert "previous is none: previous-version says 1.0.0" in lines[0]
-    assert lines[1].endswith("repairing parameters: previous-version was 1.0.0, the ledger says none")
     assert "would go from 1.0.0 to 2.0.0" in lines
     assert old.group() == group
     assert old.ledger.stable is None
@@ -152,6 +151,15 @@ def test_a_template_that_is_gone_or_has_another_name_is_refused_with_the_next_st
     with pytest.raises(InvalidInput, match="uses launch template Cdk-1A2B; releases need a launch template called"):
         old.release(version="2.0.0")
     assert old.locks() == []
+
+
+def test_a_version_written_into_an_empty_fleet_is_nothing_to_take_over(harness: Harness) -> None:
+    fleet = Fleet(harness, 2)
+    fleet.build("1.0.0")
+    fleet.client("ssm").put_parameter(Name=fleet.names.image_version, Value="1.0.0", Type="String", Overwrite=True)
+    result = fleet.release(version="1.0.0")
+    assert "repairing parameters: image-version was 1.0.0, the ledger says none" in result["lines"]
+    assert (fleet.versions(), fleet.parameter("previous-version")) == (["1.0.0"] * 2, "none")
 
 
 # ---------------------------------------------------------------- a fleet of ours that lost its ledger

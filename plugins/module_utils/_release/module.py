@@ -22,7 +22,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import whats_left
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import hurrying, whats_left
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import surge_note
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.steps import ON_INCONCLUSIVE, wishes
@@ -218,6 +218,8 @@ def _promotion(tick: Tick, version: str) -> str:
     ledger = tick.seen.ledger
     if ledger.paused is not None:
         return f"would promote {version}, which is paused: {ledger.paused}"
+    if hurrying(tick.seen) is not None:
+        return f"would go on with all remaining steps of {version} at once"
     if ledger.step_reached_at is not None:
         return f"would pass step {ledger.step + 1} of {version} by hand and follow the release"
     return f"would follow the open release of {version} ({ledger.step} steps passed): no step waits for a verdict"

@@ -8,7 +8,8 @@ import typing as t
 
 import pytest
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, LockHeld
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 from local_aws.harness import Harness
 from tests.support.fleet import ACCOUNT, TIMING, Fleet
 
@@ -26,6 +27,14 @@ def history(fleet: Fleet, sequence: int) -> dict[str, t.Any]:
     key = f"releases/{sequence:06d}.json"
     found = fleet.client("s3").get_object(Bucket=fleet.names.bucket(ACCOUNT), Key=key)
     return dict(json.loads(found["Body"].read()))
+
+
+def in_turn(fleet: Fleet, *runs: dict[str, t.Any]) -> None:
+    """Let runs work side by side."""
+    for _unused in range(60):
+        for run in runs:
+            run["context"] = run_release(fleet, run, check_mode=False, clock=fleet)["context"]
+        fleet.sleep(TIMING["poll"])
 
 
 def alarms(fleet: Fleet) -> list[str]:
@@ -127,6 +136,15 @@ def test_promoting_early_passes_the_step_that_is_being_judged(fleet: Fleet, full
     assert str(verdicts[0]["promoted_by"]).startswith("ada@")
     assert [row["promoted_by"] for row in verdicts[1:]] == [None] * (1 if full else 2)
     assert (result["lines"][-1], fleet.ledger.paused) == ("1.1.0 is stable", None)
+
+
+def test_promoting_early_needs_the_lock_and_names_its_holder(fleet: Fleet) -> None:
+    holder = fleet.params(version="1.1.0", percentage="50", owner="ada")
+    early = fleet.params(state="promoted", owner="bob")
+    with pytest.raises(LockHeld, match=r"ada@.* is releasing demo right now and holds its lock"):
+        in_turn(fleet, holder, early)
+    assert fleet.follow(holder)["outcome"] == "succeeded"
+    assert [row["promoted_by"] for row in history(fleet, 2)["verdicts"]] == [None, None]
 
 
 def test_promoting_with_nothing_open_says_why(fleet: Fleet) -> None:

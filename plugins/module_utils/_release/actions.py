@@ -34,7 +34,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe i
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pause_actions import PauseActions
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, onward
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.records import release_fields
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import MAX_BACK_STARTS
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import MAX_BACK_STARTS, after_ending
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Action,
     Context,
@@ -181,7 +181,8 @@ class Actions(PauseActions):
         except AwsError as error:
             return self._impossible(seen, error)
         self._record(seen, dataclasses.replace(seen.ledger, refresh_id=refresh_id))
-        return seen.context
+        again = seen.context.refreshed_again + (not action.skip_matching)
+        return dataclasses.replace(seen.context, refreshed_again=again)
 
     def _onward(self, seen: Observation) -> Plan:
         """What is left of the plan, for the group as it is now: all of it unless the release was paused."""
@@ -288,7 +289,7 @@ class Actions(PauseActions):
     def _terminate(self, seen: Observation, action: Action) -> Context:
         for instance_id in action.instances:
             fleet.terminate_instance(self._aws.client("autoscaling"), instance_id)
-        return seen.context
+        return after_ending(seen, len(action.instances))
 
     def _reset_group(self, seen: Observation, action: Action) -> Context:
         stable = seen.ledger.stable

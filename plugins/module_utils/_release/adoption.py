@@ -130,12 +130,17 @@ def _what_runs(names: Names, facts: Facts) -> tuple[str, str, list[str]]:
         return version, number, [f"stable is {version}, as image-version says: no instance is in service"]
     runs = [(*_version(names, facts, host), host.template_version) for host in facts.hosts]
     counts = collections.Counter((version, number) for version, _source, number in runs)
-    (version, number), count = max(counts.items(), key=lambda item: (item[1], -int(item[0][1])))
+    (version, number), count = max(counts.items(), key=lambda item: (item[1], -_number(item[0][1])))
     source = next(source for own, source, where in runs if (own, where) == (version, number))
     notes = [f"stable is {version}: {count} of {len(runs)} instances in service run it ({source})"]
     del counts[version, number]
     others = [f"{many} run {other} of template version {where}" for (other, where), many in counts.items()]
     return version, number, notes + [f"{', '.join(others)}: the next release replaces them"] * bool(others)
+
+
+def _number(template_version: str) -> int:
+    """Of a version of another template, none."""
+    return int(template_version) if template_version.isdigit() else 0
 
 
 def _version(names: Names, facts: Facts, host: Host) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
     Refresh,
 )
 
+MAX_AGAIN = 3
+"""Refreshes that one run starts anew for what the last one has left."""
 TO_GO_ON = "to go on with all remaining steps at once"
 MAX_FAILED_LAUNCHES = 2
 """That many failed launches are a verdict: AWS itself would go on trying for an hour."""
@@ -281,6 +283,8 @@ def _complete(seen: Observation) -> Action:
         return Action(Kind.SUCCEED, f"{_version(seen)} is stable", reason=f"{_version(seen)} is stable")
     if seen.refresh is not None and seen.refresh.active:
         return Action(Kind.WAIT, f"instance refresh {seen.refresh.status} {seen.refresh.percentage} %")
+    if seen.context.refreshed_again >= MAX_AGAIN:
+        return give_up(f"{strangers} instances run something else after {MAX_AGAIN + 1} instance refreshes")
     return Action(Kind.START_REFRESH, f"{strangers} instances run something else: refreshing again")
 
 

@@ -31,16 +31,20 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
             f"Deployment {names.deployment_id!r} is not provisioned here: there is no Auto Scaling group "
             f"{names.group}. Run provision.yml -e deployment_id={names.deployment_id} first, or check the region."
         )
+    saved = _saved(found)
+    own_id = saved.get("LaunchTemplateId") if saved.get("LaunchTemplateName") == names.group else None
     return Group(
         name=names.group,
         arn=found["AutoScalingGroupARN"],
         desired=found["DesiredCapacity"],
         minimum=found["MinSize"],
         maximum=found["MaxSize"],
-        template_version=_saved_version(found),
-        members=tuple(_member(row) for row in found.get("Instances", ())),
+        template_version=_version_of(saved, names.group),
+        members=tuple(_member(row, names.group, own_id) for row in found.get("Instances", ())),
         mixed_policy=found.get("MixedInstancesPolicy"),
         suspended=frozenset(row["ProcessName"] for row in found.get("SuspendedProcesses", ())),
+        template_name=saved.get("LaunchTemplateName"),
+        maintenance_maximum=(found.get("InstanceMaintenancePolicy") or {}).get("MaxHealthyPercentage", -1),
     )
 
 
@@ -55,8 +59,11 @@ def template_name(autoscaling: t.Any, names: Names) -> str | None:
     return _saved(_describe_group(autoscaling, names.group) or {}).get("LaunchTemplateName")
 
 
-def _saved_version(group: t.Mapping[str, t.Any]) -> str | None:
-    return _saved(group).get("Version")
+def _version_of(template: t.Mapping[str, t.Any], own: str, own_id: str | None = None) -> str | None:
+    """The version, which is a bare number only of our own template: those of others count as none of ours."""
+    name, identity, version = (template.get(key) for key in ("LaunchTemplateName", "LaunchTemplateId", "Version"))
+    ours = name == own or (name is None and own_id in (None, identity))
+    return version if ours else f"{name or identity}:{version}"
 
 
 def _saved(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -64,12 +71,12 @@ def _saved(group: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return dict(group.get("LaunchTemplate") or mixed.get("LaunchTemplate", {}).get("LaunchTemplateSpecification") or {})
 
 
-def _member(row: t.Mapping[str, t.Any]) -> Member:
+def _member(row: t.Mapping[str, t.Any], own: str, own_id: str | None) -> Member:
     return Member(
         instance_id=row["InstanceId"],
         lifecycle=row["LifecycleState"],
         health=row["HealthStatus"],
-        template_version=(row.get("LaunchTemplate") or {}).get("Version"),
+        template_version=_version_of(row.get("LaunchTemplate") or {}, own, own_id),
         protected=row.get("ProtectedFromScaleIn", False),
     )
 
@@ -82,15 +89,15 @@ def read_newest_refresh(autoscaling: t.Any, group: str) -> Refresh | None:
         if error.details.get("code") != "ValidationError":
             raise
         return None
-    return _refresh(rows[0]) if rows else None
+    return _refresh(rows[0], group) if rows else None
 
 
-def _refresh(row: t.Mapping[str, t.Any]) -> Refresh:
+def _refresh(row: t.Mapping[str, t.Any], own: str) -> Refresh:
     started: dt.datetime = row.get("StartTime") or dt.datetime.now(dt.UTC)
     return Refresh(
         refresh_id=row["InstanceRefreshId"],
         status=row["Status"],
-        template_version=_saved_version(row.get("DesiredConfiguration") or {}),
+        template_version=_version_of(_saved(row.get("DesiredConfiguration") or {}), own),
         percentage=row.get("PercentageComplete") or 0,
         reason=row.get("StatusReason") or "",
         started_at=started.astimezone(dt.UTC),

@@ -14,6 +14,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     alarms,
     evidence,
     fleet,
+    groups,
     history,
     replay,
     store,
@@ -126,6 +127,9 @@ def look_for(
 
 def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) -> InvalidInput | None:
     """What would stop the release only after it has begun."""
+    unfit = groups.refuse_deploy(group, ledger.stable.template_version if ledger.stable else None, options.surge)
+    if unfit is not None:
+        return unfit
     if (ledger.stable is None or group.desired == 0) and options.initial_capacity > group.maximum:
         return InvalidInput(
             f"initial_capacity={options.initial_capacity} is more than the group's maximum of {group.maximum}: "
@@ -146,6 +150,8 @@ def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: 
     past = _past(aws, names, ledger, group)
     target, before = targets.rollback_target(ledger, past, options.to_version)
     refusal = targets.check_template(aws.client("ec2"), names, target, past, ledger.stable)
+    # With a release open nothing is refused here: whatever can still be brought back is.
+    refusal = refusal or (None if ledger.is_open else groups.refuse_any(group))
     return Wanted(Target(target) if target else None, before, refusal)
 
 

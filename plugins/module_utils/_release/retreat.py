@@ -8,10 +8,16 @@ is not documented for every case. The count decides, never the status.
 
 from __future__ import annotations
 
+import dataclasses
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.groups import own_templates
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import count_text, outcome_text
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
     Action,
+    Context,
+    Group,
     Kind,
     Observation,
     Refresh,
@@ -68,6 +74,9 @@ def _count(seen: Observation) -> Action:
         return _settled(seen)
     if seen.group.desired == 0 and not seen.group.members:
         return Action(Kind.RESET_GROUP, "going back: setting the template of the empty group")
+    unfit = own_templates(seen.group)
+    if unfit is not None:  # neither a refresh nor the group itself would bring the stable release back
+        return Action(Kind.REFUSE, unfit.message, failure=unfit)
     if seen.context.back_starts >= MAX_BACK_STARTS:
         return _replace(seen)
     text = f"going back: {strangers} instances to replace with {stable.version if stable else 'none'}"
@@ -83,9 +92,48 @@ def _replace(seen: Observation) -> Action:
     doomed = [row.instance_id for row in group.members if row.in_service and row.template_version != template]
     if group.in_service < group.desired or not doomed:
         return Action(Kind.WAIT, f"going back: {group.in_service} of {group.desired} instances in service")
-    batch = max(1, group.in_service - -(-FLOOR * group.desired // 100))
-    text = f"going back: ending {len(doomed[:batch])} of {len(doomed)} instances that refreshes left"
-    return Action(Kind.TERMINATE, text, instances=tuple(doomed[:batch]))
+    left = _may_end(seen) - seen.context.ended
+    if left <= 0:
+        return _in_vain(seen, doomed, version)
+    floor = -(-FLOOR * group.desired // 100)
+    batch = doomed[: min(max(1, group.in_service - floor), left)]
+    text = f"going back: ending {len(batch)} of {len(doomed)} instances that refreshes left"
+    return Action(Kind.TERMINATE, text + _below(group, len(batch), floor), instances=tuple(batch))
+
+
+def _may_end(seen: Observation) -> int:
+    """Every instance once, and some that were being launched meanwhile: what comes instead runs stable, or never."""
+    return _to_end(seen) + max(1, seen.group.desired // 10)
+
+
+def _to_end(seen: Observation) -> int:
+    """How many there were when this run ended its first."""
+    first, stable = seen.context.to_end, seen.ledger.stable
+    return seen.group.strangers(stable.template_version if stable else None) if first is None else first
+
+
+def after_ending(seen: Observation, count: int) -> Context:
+    """What the run remembers once it has ended so many instances."""
+    return dataclasses.replace(seen.context, to_end=_to_end(seen), ended=seen.context.ended + count)
+
+
+def _in_vain(seen: Observation, doomed: list[str], version: str) -> Action:
+    group = seen.group
+    text = (
+        f"{seen.context.ended} instances were ended and group {group.name} still launches something other than "
+        f"{version}: {doomed[0]} and {len(doomed) - 1} others. No more are ended. Compare the group's launch template "
+        f"and mixed instances policy with version {group.template_version} of launch template {group.name}, correct "
+        "them, then run rollback.yml again: the release stays open until then."
+    )
+    return Action(Kind.REFUSE, text, failure=FleetError(text))
+
+
+def _below(group: Group, count: int, floor: int) -> str:
+    """One must go even where that leaves fewer than the floor."""
+    stay = group.in_service - count
+    if stay >= floor:
+        return ""
+    return f"; {stay} of {group.desired} stay in service meanwhile, below {FLOOR} %: so small a group has none to spare"
 
 
 def _settled(seen: Observation) -> Action:

@@ -86,7 +86,7 @@ def _facts(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -
 def _host(member: Member, row: t.Mapping[str, t.Any], named: t.Mapping[str, str]) -> Host:
     tags = {tag["Key"]: tag["Value"] for tag in row.get("Tags", ())}
     number = member.template_version or ""
-    if not number.isdigit():
+    if not number.isdigit() and ":" not in number:  # with a colon, a version of another template
         number = tags.get(TEMPLATE_TAG) or named.get(number) or named["$Default"]
     return Host(number, tags.get("ImageVersion"), tags.get("ReleaseId"), row.get("LaunchTime"))
 

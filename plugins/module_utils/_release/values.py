@@ -144,6 +144,12 @@ class Context:
     reason: str | None = None
     back_starts: int = 0
     """How many refreshes back to stable this run has started."""
+    refreshed_again: int = 0
+    """How many refreshes this run has started because one had left something."""
+    to_end: int | None = None
+    """How many instances were to be ended when this run ended its first."""
+    ended: int = 0
+    """How many it has ended."""
     native_refused: bool = False
     replay_trouble: str = ""
     """Why this run replays nothing more: it never keeps a rollback from its end."""
@@ -171,6 +177,7 @@ class Member:
     lifecycle: str
     health: str
     template_version: str | None
+    """What it was launched from; of another template than the group's own, ``name:version``."""
     protected: bool = False
 
     @property
@@ -194,11 +201,15 @@ class Group:
     minimum: int
     maximum: int
     template_version: str | None
-    """The version the group has saved."""
+    """The version the group has saved; of another template than the group's own, ``name:version``."""
     members: tuple[Member, ...] = ()
     mixed_policy: t.Mapping[str, t.Any] | None = None
     suspended: frozenset[str] = frozenset()
     """Scaling processes that are suspended."""
+    template_name: str | None = None
+    """The launch template the group has saved; None for a launch configuration."""
+    maintenance_maximum: int = 100
+    """MaxHealthyPercentage of the group's own maintenance policy."""
 
     @property
     def account_id(self) -> str:

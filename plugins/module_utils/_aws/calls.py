@@ -19,8 +19,12 @@ try:
 except ImportError:  # AnsibleAWSModule reports the missing library before any call is made
     BotoCoreError = ClientError = EndpointConnectionError = HTTPClientError = Exception
 
-PASSING = ("5", "Internal", "ServiceUnavail", "SlowDown", "TooManyRequests", "RequestLimit", "RequestTimeout")
-"""What the codes of passing refusals begin with, beside those that speak of throttling (S3 says SlowDown)."""
+PASSING = (
+    *("5", "Internal", "ServiceUnavail", "SlowDown", "TooManyRequests", "RequestLimit", "RequestTimeout"),
+    *("ResourceContention", "ScalingActivityInProgress", "TooManyUpdates"),
+)
+"""What the codes of passing refusals begin with, beside those that speak of throttling (S3 says SlowDown; Auto Scaling
+and SSM refuse a change while another one is under way)."""
 
 P = t.ParamSpec("P")
 R = t.TypeVar("R")

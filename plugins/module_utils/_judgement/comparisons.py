@@ -133,7 +133,7 @@ def _against_limit(
         if most >= 1:
             return None
         p = binomial_at_least(bad, total, most)
-        alone = not other_total or other_bad < most * other_total
+        alone = not other_bad or other_bad < most * other_total
         worse = bad >= sample.limits.min_failures and p < sample.levels[name] and alone
         sentence = f"{words(sample.mine)}, more than {most:.0%} (p = {p:.2g})"
         return sample.finding(name, worse, sentence, p_value=p)

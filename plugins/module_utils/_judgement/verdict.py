@@ -40,6 +40,8 @@ class Stage:
     """When the release began: stable's earlier jobs only count where later ones are too few."""
     closing: bool = True
     """Whether a pass would end the step: then everything is looked at once more."""
+    ending: bool = False
+    """Whether the step ends now, with however few jobs: then a pass is no condition of that last look."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,7 @@ def judge(candidate: t.Sequence[Job], stable: t.Sequence[Job], limits: Limits, s
     ours, theirs = (sorted(rows, key=_at) for rows in (candidate, stable))
     findings = _look(ours, theirs, limits, stage, closing=False)
     fresh = sum(row.outcome == "succeeded" for row in _since(ours, stage.since))
-    if stage.closing and fresh >= limits.min_jobs and not _reason(findings):
+    if (stage.ending or (stage.closing and fresh >= limits.min_jobs)) and not _reason(findings):
         findings += _look(ours, theirs, limits, stage, closing=True)
     outcome, sentence = _decide(_reason(findings), fresh, limits, bool(theirs))
     mine, other = summarize(ours), summarize(_control(ours, theirs, limits, (stage.opened,), math.inf))

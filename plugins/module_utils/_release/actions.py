@@ -29,6 +29,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     ledger as ledgers,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import started_for_us
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import plan_for, release_alarms
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pause_actions import PauseActions
@@ -370,9 +371,19 @@ def _ran(seen: Observation) -> bool:
     candidate = seen.ledger.candidate
     if candidate is None or seen.ledger.status is Status.ROLLING_BACK:
         return candidate is not None
-    started = seen.ledger.refresh_id is not None or seen.group.template_version == candidate.template_version
-    refreshing = seen.refresh is not None and seen.refresh.template_version == candidate.template_version
-    return started or (refreshing and t.cast(t.Any, seen.refresh).active)
+    ledger, group, template = seen.ledger, seen.group, candidate.template_version
+    # Between a pause and the refresh that goes on there is no refresh: the steps and the instances still tell.
+    ran = ledger.step > 0 or ledger.step_reached_at is not None or ledger.refresh_id is not None
+    runs = group.template_version == template or any(member.template_version == template for member in group.members)
+    return ran or runs or _refreshing(seen, template)
+
+
+def _refreshing(seen: Observation, template: str | None) -> bool:
+    """Whether a refresh to the candidate was started, by a run that did not come to record it."""
+    refresh = seen.refresh
+    if refresh is None or refresh.template_version != template:
+        return False
+    return refresh.active or started_for_us(seen, refresh)
 
 
 QUIET = frozenset({Kind.WAIT, Kind.WATCH, Kind.DONE, Kind.REFUSE, Kind.TAKE_LOCK, Kind.CLAIM, Kind.REPORT})

@@ -68,7 +68,7 @@ def give_up(reason: str) -> Action:
 
 def _start(seen: Observation) -> Action:
     refresh = seen.refresh
-    if seen.ledger.refresh_id is None and refresh is not None and _started_for_us(seen, refresh):
+    if seen.ledger.refresh_id is None and refresh is not None and started_for_us(seen, refresh):
         return Action(Kind.ADOPT_REFRESH, f"taking up instance refresh {refresh.refresh_id}")
     if refresh is not None and refresh.active:
         return Action(Kind.WAIT, f"waiting for instance refresh {refresh.refresh_id} to end ({refresh.status})")
@@ -82,7 +82,7 @@ def _start(seen: Observation) -> Action:
     )
 
 
-def _started_for_us(seen: Observation, refresh: Refresh) -> bool:
+def started_for_us(seen: Observation, refresh: Refresh) -> bool:
     """A start whose reply was lost, or whose starter died before it could record the id.
 
     A cancelled one belongs to a pause that is over: nobody else ends a refresh of ours like that.
@@ -268,6 +268,12 @@ def _window(seen: Observation, step: Step) -> int:
 def patience(seen: Observation, step: Step) -> dt.timedelta:
     """How long a step may stay without a verdict."""
     return dt.timedelta(seconds=_window(seen, step) + seen.options.timing.inconclusive_limit)
+
+
+def is_ending(seen: Observation) -> bool:
+    """Whether the step that is judged ends at this look: its time is over, or somebody promotes it."""
+    over = seen.ledger.paused is None and step_age(seen) > patience(seen, current_stop(seen))
+    return over or promoting(seen)
 
 
 def step_age(seen: Observation) -> dt.timedelta:

@@ -12,7 +12,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs im
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.pictures import weigh
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Stage, Verdict, judge
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import golden
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import window_over
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import is_ending, window_over
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
@@ -46,7 +46,9 @@ def _with_pictures(aws: Aws, names: Names, seen: Observation, found: Verdict) ->
 
 def _stage(seen: Observation, since: dt.datetime) -> Stage:
     reached = dt.datetime.fromisoformat(t.cast(str, seen.ledger.step_reached_at))
-    return Stage(seen.ledger.step + 1, reached.timestamp(), since.timestamp(), closing=window_over(seen))
+    return Stage(
+        seen.ledger.step + 1, reached.timestamp(), since.timestamp(), closing=window_over(seen), ending=is_ending(seen)
+    )
 
 
 def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:

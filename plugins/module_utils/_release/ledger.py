@@ -104,8 +104,11 @@ class Ledger:
         }
 
     def to_json(self) -> str:
-        """Compact JSON, to fit a standard parameter: the oldest rejections give way, the history has them all."""
+        """Compact JSON, to fit a standard parameter: the oldest rejections lose their reasons, and only then give way."""
         record = {"schema": SCHEMA, **dataclasses.asdict(self), **self._texts()}
+        for item in record["rejected"]:
+            if len(_dump(record).encode()) > MAX_BYTES:
+                item["reason"] = ""
         while len(_dump(record).encode()) > MAX_BYTES and record["rejected"]:
             record["rejected"] = record["rejected"][1:]
         return _dump(record)

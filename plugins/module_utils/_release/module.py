@@ -141,6 +141,12 @@ def _check_timing(timing: Timing, bakes: t.Sequence[int | None]) -> None:
         raise InvalidInput(
             f"timing.lock_renew={timing.lock_renew} must be less than timing.lock_expiry={timing.lock_expiry}."
         )
+    silence = min(timing.lock_expiry, timing.gate_period * timing.gate_periods)
+    if 2 * timing.poll > silence:
+        raise InvalidInput(
+            f"timing.poll={timing.poll} must be at most half of lock_expiry and of gate_period * gate_periods "
+            f"({silence} s): else the lock expires, or the gate fires, between two looks."
+        )
     delay = timing.checkpoint_delay(bakes)
     if delay > MAX_DELAY:
         raise InvalidInput(

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import REJECTED_KEPT, Ledger
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group
 
@@ -41,8 +41,9 @@ def choose(tagged: t.Sequence[tuple[str, str]], ledger: Ledger, retry_rejected: 
 
     Raises: InvalidInput.
     """
-    for version, digest in tagged:
+    for index, (version, digest) in enumerate(tagged):
         if retry_rejected or not ledger.is_rejected(digest):
+            _check_remembered(tagged, index, ledger)
             return version, digest
     if not tagged:
         raise InvalidInput("version was left out and no image was pushed yet: run build.yml -e version=… first.")
@@ -51,6 +52,18 @@ def choose(tagged: t.Sequence[tuple[str, str]], ledger: Ledger, retry_rejected: 
     raise InvalidInput(
         f"version={version} was rejected before ({reason}). Build a new version, or insist with -e retry_rejected=true."
     )
+
+
+def _check_remembered(tagged: t.Sequence[tuple[str, str]], index: int, ledger: Ledger) -> None:
+    """An image that lies behind as many rejected ones as the ledger remembers may be one that it has forgotten."""
+    older = {digest for _unused, digest in tagged[index:]}
+    full = index > 0 and len(ledger.rejected) >= REJECTED_KEPT
+    is_stable = ledger.stable is not None and ledger.stable.digest == tagged[index][1]
+    if full and not is_stable and not any(item.digest in older for item in ledger.rejected):
+        raise InvalidInput(
+            f"version was left out and the newest images were all rejected, as many as are remembered: "
+            f"{tagged[index][0]} may have been rejected, too. Build a new version, or name one with -e version=…."
+        )
 
 
 @aws_call("read the image repository")

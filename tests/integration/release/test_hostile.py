@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import typing as t
 
 import pytest
@@ -144,6 +145,7 @@ def test_smoke_queues_of_another_deployment_are_left_alone(fleet: Fleet) -> None
         ({"alarms": ["no-such-alarm"]}, r"alarms: no-such-alarm \(MISSING\) would stop the release at once"),
         ({"timing": {**TIMING, "window": 200000}}, "an instance refresh waits 172800 s at most"),
         ({"timing": {**TIMING, "poll": 0}}, r"timing\.poll=0 is too small"),
+        ({"timing": {**TIMING, "poll": 11}}, r"timing\.poll=11 must be at most half of lock_expiry"),
     ],
 )
 def test_what_could_never_work_is_refused_before_it_begins(fleet: Fleet, wish: dict[str, t.Any], sentence: str) -> None:
@@ -159,6 +161,21 @@ def test_a_first_release_larger_than_the_group_may_be(harness: Harness) -> None:
     with pytest.raises(InvalidInput, match="initial_capacity=50 is more than the group's maximum of 4"):
         fleet.release(version="1.0.0", initial_capacity=50)
     assert fleet.ledger.sequence == 0
+
+
+def test_a_gate_of_several_periods_fires_before_an_abandoned_release_is_over(fleet: Fleet) -> None:
+    fleet.timing = {**TIMING, "gate_period": 60, "gate_periods": 3}
+    fleet.start(lambda line: "reached, judging" in line, version="1.1.0", percentage="100")
+    fleet.sleep(900)
+    assert fleet.versions() == ["1.0.0"] * 5
+
+
+def test_a_lock_is_taken_over_by_a_machine_whose_clock_is_behind(fleet: Fleet) -> None:
+    fleet.start(lambda line: "reached, judging" in line, version="1.1.0", percentage="100")
+    early = fleet.now
+    fleet.now = lambda: early() - dt.timedelta(hours=1)  # type: ignore[method-assign]  # this machine's clock
+    assert fleet.release(state="rolled_back")["outcome"] == "rolled_back"
+    assert fleet.versions() == ["1.0.0"] * 5
 
 
 def test_without_surge_the_group_never_exceeds_its_size(fleet: Fleet) -> None:

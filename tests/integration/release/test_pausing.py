@@ -199,3 +199,13 @@ def test_a_step_with_its_own_time_and_number_of_jobs(fleet: Fleet) -> None:
 def scale(fleet: Fleet, size: int) -> None:
     """Set the desired capacity, as an alarm would."""
     fleet.client("autoscaling").set_desired_capacity(AutoScalingGroupName=fleet.names.group, DesiredCapacity=size)
+
+
+def test_a_candidate_that_was_promoted_and_then_given_up_has_run_and_is_rejected(fleet: Fleet) -> None:
+    fleet.release(**PAUSING)
+    fleet.fail(fleet.ledger.candidate.release_id if fleet.ledger.candidate else "", '{"id": "a"}')
+    fleet.start(lambda line: "promoted by hand" in line, state="promoted")
+    assert fleet.ledger.refresh_id is None
+    result = fleet.release(state="rolled_back", reason="changed my mind")
+    assert "replaying 1 request that 1.1.0 failed" in result["lines"]
+    assert [item.version for item in fleet.ledger.rejected] == ["1.1.0"]

@@ -264,3 +264,17 @@ def test_one_more_failure_never_helps(ours: tuple[int, float, float], seed: int)
         return
     failed = dataclasses.replace(candidate[good], outcome="failed", error_type="transient")
     assert judge([*candidate[:good], failed, *candidate[good + 1 :]], stable, Limits()).outcome == "fail"
+
+
+def test_a_limit_of_nothing_holds_beside_a_stable_that_loses_nothing() -> None:
+    strict = dataclasses.replace(LIMITS, max_failure_share=0.0)
+    assert worse(judge(jobs(60, failed=2), jobs(300), strict)) == {"failure limit"}
+    assert judge(jobs(60, failed=2), jobs(300, failed=10), strict).outcome == "pass"
+
+
+def test_a_step_that_ends_with_few_jobs_is_looked_at_all_the_same() -> None:
+    few, stable = jobs(3, failed=3), jobs(90)
+    assert judge(few, stable, LIMITS).outcome == "inconclusive"
+    verdict = judge(few, stable, LIMITS, Stage(ending=True))
+    assert (verdict.outcome, worse(verdict)) == ("fail", {"failures"})
+    assert judge(jobs(3), stable, LIMITS, Stage(ending=True)).outcome == "inconclusive"

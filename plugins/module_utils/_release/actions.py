@@ -60,7 +60,9 @@ class Actions(PauseActions):
         if action.kind in QUIET:
             return method(seen, action)
         self._guard.check(seen)
-        context = dataclasses.replace(method(seen, action), changed=True)
+        # A run that finds a release paused and leaves it so has changed nothing, whatever it tidies up.
+        changed = seen.context.changed or action.kind is not Kind.REST
+        context = dataclasses.replace(method(seen, action), changed=changed)
         said = events.of_action(seen, action)
         return self._tell(seen, said, context) if said else context
 

@@ -156,8 +156,9 @@ def test_promoting_with_nothing_open_says_why(fleet: Fleet) -> None:
 def test_a_run_that_dies_while_it_pauses_leaves_a_pause(fleet: Fleet) -> None:
     fleet.start(lambda line: "pausing as planned" in line, **PAUSING)
     fleet.sleep(TIMING["poll"])
+    fleet.start(lambda line: "is paused" in line, **PAUSING)
     result = fleet.release(**PAUSING)
-    assert result["outcome"] == "paused"
+    assert (result["outcome"], result["changed"]) == ("paused", False)
     assert fleet.release(state="promoted")["outcome"] == "succeeded"
 
 

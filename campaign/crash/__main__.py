@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import collections
-import dataclasses
+import functools
 import random
 import sys
 import time
 import typing as t
 
 from campaign.crash.forks import elsewhere
-from campaign.crash.points import Variant, faults, kills, unseen
+from campaign.crash.points import Choice, Point, Variant
 from campaign.crash.scenarios import SCENARIOS, make_fleet
 from campaign.crash.trial import Report, Trial
 from tests.support.probe import FAULTS, KILLS
@@ -27,21 +26,21 @@ def main() -> int:
     _unused, fleet = make_fleet()
     print(ROW.format("scenario", "goal", "kind", "tried", "survived", "converged"), flush=True)
     reports: list[Report] = []
-    seen: dict[str, set[tuple[str, str, int]]] = collections.defaultdict(set)
+    choice = Choice(options.kinds)
     for scenario in SCENARIOS:
         if any(wanted in scenario.name for wanted in options.only):
             trial = Trial(scenario, fleet, options.jobs)
-            rows = elsewhere(lambda: _try(trial, options, seen[scenario.goal]))  # noqa: B023  # called before the next
-            seen[scenario.goal] = {tuple(key) for key in rows["seen"]}
-            done = [Report(**row) for row in rows["reports"]]
+            points = [Point(**row) for row in elsewhere(trial.points)]
+            variants = _sample(choice.variants(scenario.goal, points), options)
+            done = [Report(**row) for row in elsewhere(functools.partial(trial.play, variants))]
             _print_rows(done)
             reports += done
     failed = [report for report in reports if report.problems]
     _print_failures(failed)
-    points = {(report.scenario, report.number, report.trouble) for report in reports}
+    distinct = {(report.scenario, report.number, report.trouble) for report in reports}
     converged = len(reports) - len(failed)
     print(
-        f"{len(points)} distinct points (goal, call, kind), {len(reports)} tried, {converged} converged "
+        f"{len(distinct)} distinct points (goal, call, kind), {len(reports)} tried, {converged} converged "
         f"({100 * converged / max(len(reports), 1):.1f} %), {time.monotonic() - started:.0f} s"
     )
     return 1 if failed or not reports else 0
@@ -57,16 +56,10 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _try(trial: Trial, options: argparse.Namespace, seen: set[tuple[str, str, int]]) -> dict[str, t.Any]:
-    points = unseen(trial.points(), seen)
-    variants: list[Variant] = []
-    if options.kinds != "faults":
-        variants += kills(points)
-    if options.kinds != "kills":
-        variants += faults(points)
-    if options.sample:
-        variants = random.Random(options.seed).sample(variants, min(options.sample, len(variants)))
-    return {"seen": [*seen], "reports": [dataclasses.asdict(report) for report in trial.play(variants)]}
+def _sample(variants: list[Variant], options: argparse.Namespace) -> list[Variant]:
+    if not options.sample:
+        return variants
+    return random.Random(options.seed).sample(variants, min(options.sample, len(variants)))
 
 
 def _print_rows(reports: t.Sequence[Report]) -> None:

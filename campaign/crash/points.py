@@ -59,13 +59,6 @@ def distinct(ticks: t.Iterable[t.Sequence[t.Any]]) -> t.Iterator[Point]:
         number += len(calls)
 
 
-def unseen(points: t.Iterable[Point], seen: set[tuple[str, str, int]]) -> list[Point]:
-    """Those that no earlier scenario of the same goal had; they are noted in ``seen``."""
-    fresh = [point for point in points if (point.status, point.tick, point.at) not in seen]
-    seen.update((point.status, point.tick, point.at) for point in fresh)
-    return fresh
-
-
 def kills(points: t.Iterable[Point]) -> t.Iterator[Variant]:
     """A read changes nothing, so that to die at it is to die after the change before it: one a status and operation.
 
@@ -86,17 +79,41 @@ def kills(points: t.Iterable[Point]) -> t.Iterator[Variant]:
 FAILING = (Trouble.THROTTLED, Trouble.ERROR500, Trouble.TIMED_OUT)
 
 
-def faults(points: t.Iterable[Point]) -> t.Iterator[Variant]:
-    """A read that is lost or sent twice is no different from one that never arrives.
+def faults(points: t.Iterable[Point], met: set[str]) -> t.Iterator[Variant]:
+    """Every call fails once, in turns, and each operation in every way; a change is lost on its way back as well.
 
-    Each kind once an operation, and in turns where the same read stands in other places.
+    A read that is lost or sent twice is no different from one that never arrives. ``met`` keeps the operations that
+    have failed in every way.
     """
-    read: set[str] = set()
     for index, point in enumerate(points):
-        if point.reads:
-            again = point.call in read
-            read.add(point.call)
-            troubles = (FAILING[index % 3],) if again else FAILING
-        else:
-            troubles = (*FAILING, Trouble.REPLY_LOST, *(() if point.repeatable else (Trouble.RESENT,)))
+        troubles = [FAILING[index % 3]] if point.call in met else [*FAILING]
+        met.add(point.call)
+        if not point.reads:
+            troubles += [Trouble.REPLY_LOST] if point.repeatable else [Trouble.REPLY_LOST, Trouble.RESENT]
         yield from (Variant(point, trouble, WAYS[(index + turn) % 2]) for turn, trouble in enumerate(troubles))
+
+
+class Choice:
+    """What is tried of each scenario, given what earlier ones have shown already."""
+
+    def __init__(self, kinds: str) -> None:
+        self._kinds = kinds
+        self._killed: set[tuple[str, ...]] = set()
+        self._failed: set[tuple[str, ...]] = set()
+        self._met: dict[str, set[str]] = {}
+
+    def variants(self, goal: str, points: t.Sequence[Point]) -> list[Variant]:
+        """At calls that no earlier scenario had: what a run of another goal leaves when it dies there is the same."""
+        chosen: list[Variant] = []
+        if self._kinds != "faults":
+            chosen += kills(_unseen(points, self._killed))
+        if self._kinds != "kills":
+            chosen += faults(_unseen(points, self._failed), self._met.setdefault(goal, set()))
+        return chosen
+
+
+def _unseen(points: t.Sequence[Point], seen: set[tuple[str, ...]]) -> list[Point]:
+    """Those that are not among ``seen``, where they are noted."""
+    fresh = [point for point in points if (point.status, point.tick, str(point.at)) not in seen]
+    seen.update((point.status, point.tick, str(point.at)) for point in fresh)
+    return fresh

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import traceback
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
-from campaign.crash.forks import Nursery, elsewhere
-from campaign.crash.points import Point, Variant, distinct
+from campaign.crash.forks import Nursery
+from campaign.crash.points import Variant, distinct
 from campaign.crash.scenarios import BACK, PROMOTE, Scenario, Wish
 from tests.support.invariants import lowest_in_service, violations
 from tests.support.probe import FAULTS, Died, ProbedFleet, Trouble
@@ -48,11 +49,10 @@ class Trial:
         self._mine: Variant | None = None
         """In a child: what it is there to try."""
 
-    def points(self) -> list[Point]:
-        """The distinct calls, found by a run in a copy of the world."""
+    def points(self) -> list[dict[str, t.Any]]:
+        """The distinct calls of the run, by playing it; only for a copy of this process."""
         self._scenario.prepare(self._fleet)
-        ticks: list[list[t.Any]] = elsewhere(self._record)
-        return list(distinct(ticks))
+        return [dataclasses.asdict(point) for point in distinct(self._record())]
 
     def _record(self) -> list[list[t.Any]]:
         """Status, step and calls of each tick of an undisturbed run."""
@@ -68,11 +68,13 @@ class Trial:
         attempt(fleet, self._scenario.wish)
         return ticks
 
-    def play(self, variants: t.Iterable[Variant]) -> list[Report]:
-        """Try these; the reports."""
+    def play(self, variants: t.Iterable[Variant]) -> list[dict[str, t.Any]]:
+        """Try these; the reports. Only for a copy of this process."""
+        self._scenario.prepare(self._fleet)
         offset = len(self._fleet.probe.calls)
         for variant in variants:
             self._variants.setdefault(variant.point.number + offset, []).append(variant)
+        gc.freeze()  # nobody's collection shall copy the pages that all children share
         self._fleet.probe.disturb = self._at
         started = self._fleet.now().isoformat()
         ended = attempt(self._fleet, self._scenario.wish)
@@ -80,7 +82,7 @@ class Trial:
             self._nursery.report(dataclasses.asdict(self._judge_safely(self._mine, ended, started)))
         if ended.startswith("BUG"):
             raise RuntimeError(f"{self._scenario.name}, undisturbed: {ended}")
-        return [Report(**report) for report in self._nursery.reports()]
+        return self._nursery.reports()
 
     def _at(self, number: int) -> Trouble | None:
         """Fork for each variant of this call; only a child meets the trouble."""

@@ -104,7 +104,7 @@ class Ledger:
         }
 
     def to_json(self) -> str:
-        """Compact JSON, to fit a standard parameter: the oldest rejections lose their reasons, and only then give way."""
+        """Compact JSON, to fit a standard parameter: the oldest rejections lose their reasons, then give way."""
         record = {"schema": SCHEMA, **dataclasses.asdict(self), **self._texts()}
         for item in record["rejected"]:
             if len(_dump(record).encode()) > MAX_BYTES:

@@ -72,7 +72,7 @@ class Timing:
         window = max((self.window if bake is None else bake for bake in bakes), default=self.window)
         # Polls until a checkpoint is noticed, until its time is seen to be over, until AWS is told; and one to spare.
         judged = window + self.inconclusive_limit + 4 * self.poll
-        # CloudWatch looks back somewhat further than the periods it evaluates: the last feeding is seen that much longer.
+        # CloudWatch looks back somewhat further than the periods it evaluates: it sees the last feeding for longer.
         silence = self.gate_periods + min(2, self.gate_periods - 1)
         return max(judged, self.gate_period * (silence + 1) + self.poll)
 

@@ -69,5 +69,12 @@ def replace_unhealthy(world: World, group: Group) -> None:
             if member.refresh_id is not None:
                 launch.note_failure(world, group, f"{member.instance_id} is unhealthy")
             lifecycle.begin_termination(
-                world, group, member, "an instance was taken out of service in response to a user health-check."
+                world, group, member, f"an instance was taken out of service {_why(group, member)}"
             )
+
+
+def _why(group: Group, member: Member) -> str:
+    """AWS's own words for what it found, or for what it was told."""
+    if launch.ec2_state(group, member) in ("stopped", "stopping"):
+        return "in response to an EC2 health check indicating it has been terminated or stopped."
+    return "in response to a user health-check."

@@ -30,7 +30,8 @@ MAX_FAILED_LAUNCHES = 2
 def advance(seen: Observation) -> Action:
     """Next action of an open release."""
     if seen.failed_launches >= MAX_FAILED_LAUNCHES:
-        return give_up(f"{seen.failed_launches} instances of the candidate did not come into service")
+        count = f"{seen.failed_launches} instances of the candidate"
+        return give_up(f"{count} did not come into service, or were reported unhealthy")
     if seen.ledger.refresh_id is None and not seen.context.prepared:
         return Action(Kind.PREPARE, "preparing the smoke queue and the release alarms")
     if is_cold(seen):

@@ -11,12 +11,11 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.api import describe_refreshes
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.activities import is_failure
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Member, Refresh
 
-FAILED_ACTIVITY = frozenset({"Failed", "Cancelled"})
-UNHEALTHY = re.compile(r"health[ -]check|unhealthy", re.IGNORECASE)
 INSTANCE_ID = re.compile(r"\bi-[0-9a-f]+")
 
 
@@ -106,12 +105,12 @@ def _refresh(row: t.Mapping[str, t.Any], own: str) -> Refresh:
 
 
 def failed_instances(autoscaling: t.Any, group: str, since: dt.datetime) -> list[str]:
-    """Instances whose launch was abandoned, or that were ended as unhealthy, since then.
+    """Instances whose launch failed or was abandoned, or that were reported unhealthy, since then.
 
     A launch that failed for want of capacity has no instance, and is nobody's fault.
     """
     named = (
-        INSTANCE_ID.search(row["Description"]) for row in _activities(autoscaling, group, since) if _is_failure(row)
+        INSTANCE_ID.search(row["Description"]) for row in _activities(autoscaling, group, since) if is_failure(row)
     )
     return sorted({match.group() for match in named if match})
 
@@ -125,13 +124,6 @@ def _activities(autoscaling: t.Any, group: str, since: dt.datetime) -> list[dict
         if any(row["StartTime"] < since for row in page["Activities"]):
             break
     return found
-
-
-def _is_failure(activity: t.Mapping[str, t.Any]) -> bool:
-    description = activity.get("Description", "")
-    if description.startswith("Launching"):
-        return activity["StatusCode"] in FAILED_ACTIVITY
-    return description.startswith("Terminating") and UNHEALTHY.search(activity.get("Cause", "")) is not None
 
 
 @aws_call("read the tags of failed instances")

@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
 from local_aws.harness import Harness
 from tests.support.fleet import Fleet
 
@@ -140,4 +140,39 @@ def test_an_instance_of_another_template_with_the_same_number_is_replaced(two: F
     assert len({row["Version"] for row in rows}) == 1
 
     assert two.release(version="1.0.0", percentage="100")["outcome"] == "succeeded"
+    assert two.versions() == ["1.0.0"] * 2
+
+
+def serving(fleet: Fleet, version: str) -> list[str]:
+    """Instances in service with that version."""
+    rows = [row["InstanceId"] for row in fleet.group()["Instances"] if row["LifecycleState"] == "InService"]
+    return [instance for instance in rows if fleet.release_of(instance)["ImageVersion"] == version]
+
+
+def lose(fleet: Fleet, end: t.Callable[[str], t.Any], times: int = 2) -> dict[str, t.Any]:
+    """Release 1.1.0 while its instances in service end, one after the other."""
+    params = fleet.params(version="1.1.0", steps=["50", "100"])
+    for _unused in range(200):
+        result = fleet.call(params)
+        params["context"] = result["context"]
+        if result["done"]:
+            return result
+        for instance in serving(fleet, "1.1.0")[: min(times, 1)]:
+            end(instance)
+            times -= 1
+        fleet.sleep(fleet.timing["poll"])
+    raise TimeoutError(result["lines"][-1])
+
+
+def test_candidates_that_are_lost_from_outside_are_not_held_against_the_release(two: Fleet) -> None:
+    ec2 = two.client("ec2")
+    ways = iter((ec2.terminate_instances, ec2.stop_instances))
+    assert lose(two, lambda instance: next(ways)(InstanceIds=[instance]))["outcome"] == "succeeded"
+    assert two.versions() == ["1.1.0"] * 2
+
+
+def test_candidates_that_are_reported_unhealthy_end_the_release(two: Fleet) -> None:
+    autoscaling = two.client("autoscaling")
+    with pytest.raises(FleetError, match="2 instances of the candidate did not come into service, or were reported"):
+        lose(two, lambda instance: autoscaling.set_instance_health(InstanceId=instance, HealthStatus="Unhealthy"))
     assert two.versions() == ["1.0.0"] * 2

@@ -93,7 +93,8 @@ def started_for_us(seen: Observation, refresh: Refresh) -> bool:
     if refresh.active:  # a running one needs no look at the clock, which may differ from AWS's
         return refresh.status in LIVE and refresh.template_version == candidate_of(seen).template_version
     since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
-    return refresh.template_version == candidate_of(seen).template_version and refresh.started_at >= since
+    begun = refresh.started_at is not None and refresh.started_at >= since
+    return begun and refresh.template_version == candidate_of(seen).template_version
 
 
 def _wake(seen: Observation) -> Action | None:
@@ -154,6 +155,8 @@ def _follow(seen: Observation, refresh: Refresh) -> Action:
         return _judge_step(seen, refresh)
     if refresh.status == "Successful":
         return _last_step(seen) or _complete(seen)
+    if refresh.unknown:
+        return _progress(seen, refresh)
     return give_up(f"AWS ended the instance refresh as {refresh.status}: {refresh.reason or 'no reason given'}")
 
 

@@ -92,16 +92,23 @@ def read_newest_refresh(autoscaling: t.Any, group: str) -> Refresh | None:
 
 
 def _refresh(row: t.Mapping[str, t.Any], own: str) -> Refresh:
-    started: dt.datetime = row.get("StartTime") or dt.datetime.now(dt.UTC)
+    started: dt.datetime | None = row.get("StartTime")
     return Refresh(
         refresh_id=row["InstanceRefreshId"],
         status=row["Status"],
         template_version=_version_of(_saved(row.get("DesiredConfiguration") or {}), own),
         percentage=row.get("PercentageComplete") or 0,
-        reason=row.get("StatusReason") or "",
-        started_at=started.astimezone(dt.UTC),
+        reason=_reason(row),
+        started_at=started.astimezone(dt.UTC) if started else None,
         skip_matching=(row.get("Preferences") or {}).get("SkipMatching", False),
     )
+
+
+def _reason(row: t.Mapping[str, t.Any]) -> str:
+    """Why it turned round, which may be an alarm's name and stands apart, and what AWS says of where it is now."""
+    turned = (row.get("RollbackDetails") or {}).get("RollbackReason") or ""
+    now = row.get("StatusReason") or ""
+    return "; ".join(filter(None, (turned, "" if now and now in turned else now)))
 
 
 def failed_instances(autoscaling: t.Any, group: str, since: dt.datetime) -> list[str]:

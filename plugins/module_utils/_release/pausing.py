@@ -93,7 +93,7 @@ def _settle(seen: Observation) -> Action | None:
         return _foreign(refresh) if refresh.active else None
     if refresh.status in LIVE:
         return Action(Kind.CANCEL_REFRESH, f"pausing: cancelling {name}")
-    if refresh.status == "Cancelling":
+    if refresh.status == "Cancelling" or refresh.unknown:
         return Action(Kind.WAIT, f"pausing: {name} {refresh.status}")
     if refresh.status not in QUIETLY_ENDED:
         return give_up(f"AWS ended the instance refresh as {refresh.status}: {refresh.reason or 'no reason given'}")

@@ -82,7 +82,10 @@ def _lock(lock: Lock | None, now: dt.datetime) -> dict[str, t.Any] | None:
 
 
 def _refresh(refresh: Refresh | None) -> dict[str, t.Any] | None:
-    return dataclasses.asdict(refresh) | {"started_at": refresh.started_at.isoformat()} if refresh else None
+    if refresh is None:
+        return None
+    started = refresh.started_at.isoformat() if refresh.started_at else None
+    return dataclasses.asdict(refresh) | {"started_at": started}
 
 
 def _timed(record: Record) -> dict[str, t.Any]:

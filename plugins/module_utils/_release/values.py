@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.comparisons import Limits
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict
+from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.states import outcome_of
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import Failures
@@ -252,13 +253,19 @@ class Refresh:
     """The version it replaces towards; None when it names none."""
     percentage: int
     reason: str
-    started_at: dt.datetime
+    started_at: dt.datetime | None
+    """None while AWS has not begun it."""
     skip_matching: bool = False
 
     @property
     def active(self) -> bool:
-        """Whether AWS would refuse to start another."""
-        return self.status in LIVE | RETURNING
+        """Whether AWS would refuse to start another; a status of the future is no end."""
+        return outcome_of({"Status": self.status}) == "in_progress"
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it is under way in a way that AWS has added since: it is waited for."""
+        return self.active and self.status not in LIVE | RETURNING
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
 from local_aws.harness import Harness
@@ -176,3 +177,30 @@ def test_candidates_that_are_reported_unhealthy_end_the_release(two: Fleet) -> N
     with pytest.raises(FleetError, match="2 instances of the candidate did not come into service, or were reported"):
         lose(two, lambda instance: autoscaling.set_instance_health(InstanceId=instance, HealthStatus="Unhealthy"))
     assert two.versions() == ["1.0.0"] * 2
+
+
+def test_contention_over_the_group_is_borne(two: Fleet) -> None:
+    left = [2]
+
+    def contend(**_unused: t.Any) -> tuple[t.Any, dict[str, t.Any]] | None:
+        left[0] -= 1
+        error = {"Error": {"Code": "ResourceContention", "Message": "there is a pending update"}}
+        return (AWSResponse("", 400, {}, None), error) if left[0] >= 0 else None
+
+    two.client("autoscaling").meta.events.register("before-call.auto-scaling.StartInstanceRefresh", contend)
+    assert two.release(version="1.1.0", percentage="100")["outcome"] == "succeeded"
+    assert left[0] == -1
+
+
+def test_a_status_that_aws_adds_is_waited_out(two: Fleet) -> None:
+    left = [3]
+
+    def rename(parsed: dict[str, t.Any], **_unused: t.Any) -> None:
+        for row in parsed.get("InstanceRefreshes", ()):
+            if row["Status"] == "InProgress" and left[0]:
+                row["Status"], left[0] = "Rethinking", left[0] - 1
+
+    two.client("autoscaling").meta.events.register("after-call.auto-scaling.DescribeInstanceRefreshes", rename)
+    result = two.release(version="1.1.0", steps=["50", "100"])
+    assert (result["outcome"], left[0]) == ("succeeded", 0)
+    assert any("instance refresh Rethinking" in line for line in result["lines"])

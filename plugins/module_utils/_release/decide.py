@@ -121,7 +121,9 @@ def _enter(seen: Observation) -> Action:
         idle = _nothing_to_do(seen)
         if idle is not None:
             return idle
-    refused = _refusal(seen) if not _unreported(seen) else None
+    # What a dead run left of a closed release is put right first, even by a run that is then refused.
+    left_over = not settled and not seen.ledger.is_open and seen.adoption is None
+    refused = _refusal(seen) if not (left_over or _unreported(seen)) else None
     return refused or Action(Kind.TAKE_LOCK, "taking the lock")
 
 

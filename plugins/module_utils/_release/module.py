@@ -200,6 +200,8 @@ def _prediction(tick: Tick) -> list[str]:
         return [_intention(tick), *_plan_lines(tick)]
     repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections())
     then = dataclasses.replace(tick, action=foresee(repaired))
+    if then.action.failure is not None:
+        raise then.action.failure
     rest = [then.action.line] if then.action.kind in SAYING else _prediction(then)
     # What a takeover does to the parameters stands in its own line.
     return rest if tick.seen.adoption else [f"would start by {tick.action.line}", *rest]

@@ -23,6 +23,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     history,
     replay,
     smoke,
+    targets,
     templates,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
@@ -281,8 +282,18 @@ class Actions(PauseActions):
         except AwsError as error:
             if error.details.get("code") != "ValidationError":
                 raise
+            self._check_way_back(seen)
             return dataclasses.replace(seen.context, back_starts=MAX_BACK_STARTS)  # a refresh will never do it
         return dataclasses.replace(seen.context, back_starts=seen.context.back_starts + 1)
+
+    def _check_way_back(self, seen: Observation) -> None:
+        """Where the template version is gone nothing would come for what is ended: all instances are left to serve.
+
+        Raises: InvalidInput.
+        """
+        gone = targets.check_template(self._aws.client("ec2"), self._names, seen.ledger.stable)
+        if gone is not None:
+            raise gone
 
     def _set_template(self, seen: Observation, action: Action) -> Context:
         template = t.cast(str, t.cast(Release, seen.ledger.stable).template_version)

@@ -235,3 +235,16 @@ def test_checks_say_what_a_rollback_and_a_promotion_then_do(three: Fleet) -> Non
 def scale(fleet: Fleet, size: int) -> None:
     """Set the desired capacity, as an alarm would."""
     fleet.client("autoscaling").set_desired_capacity(AutoScalingGroupName=fleet.names.group, DesiredCapacity=size)
+
+
+def test_a_failed_candidate_is_left_to_serve_where_nothing_could_replace_it(harness: Harness) -> None:
+    fleet = small_fleet(harness)
+    fleet.start(lambda line: "reached, judging" in line, version="1.1.0", percentage="34")
+    stable = fleet.ledger.stable
+    versions = [stable.template_version] if stable and stable.template_version else []
+    fleet.client("ec2").delete_launch_template_versions(LaunchTemplateName=fleet.names.group, Versions=versions)
+    fleet.traffic.failing.add("1.1.0")
+    for _unused in range(2):  # and whoever comes next leaves it as well
+        with pytest.raises(FleetError, match="template version 2 of sd-inference-demo was deleted"):
+            fleet.release(version="1.1.0")
+    assert (len(fleet.versions()), "1.1.0" in fleet.versions()) == (3, True)

@@ -132,3 +132,12 @@ def test_the_same_facts_give_the_same_release() -> None:
 def test_a_template_version_that_is_gone_is_refused() -> None:
     with pytest.raises(InvalidInput, match="run version 2 of launch template sd-inference-demo, which does not exist"):
         infer(NAMES, facts(templates={"1": {}}))
+
+
+def test_an_instance_of_another_template_is_named_and_never_taken_for_stable() -> None:
+    found = infer(NAMES, facts(hosts=(*FACTS.hosts, Host("other:2", version="1.1.0"))))
+    assert found.notes[1] == "1 run 1.1.0 of template version other:2: the next release replaces them"
+    assert found.ledger.stable is not None
+    assert found.ledger.stable.template_version == "2"
+    with pytest.raises(InvalidInput, match="instances run version other:2"):
+        infer(NAMES, facts(hosts=tuple(Host("other:2", version="1.1.0") for _unused in range(3))))

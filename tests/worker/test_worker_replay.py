@@ -260,8 +260,11 @@ def test_what_a_crash_left_out_follows(deployment: Deployment, start: StartWorke
     assert replaced(deployment, "cut-short")["status"] == "succeeded"
 
 
-def test_a_worker_on_its_way_out_does_not_have_the_last_word(deployment: Deployment, start: StartWorker) -> None:
-    deployment.set_status("rolling-back")
+@pytest.mark.parametrize("status", ["rolling-back", "stable"])
+def test_a_worker_on_its_way_out_does_not_have_the_last_word(
+    deployment: Deployment, start: StartWorker, status: str
+) -> None:
+    deployment.set_status(status)
     bad = start({**BAD, "SD_HOOK_POLL_SECONDS": "60"}).until_ready()
     bad.imds.items["autoscaling/target-lifecycle-state"] = "Terminated"
     deployment.send(body("passed-on"))

@@ -9,6 +9,8 @@ import typing as t
 
 Record = t.Mapping[str, t.Any]
 ROLES = ("stable", "previous", "candidate")
+NUMBERS = ("sequence", "epoch", "step", "replayed", "passed_over")
+TEXTS = ("refresh_id", "paused", "ending", "started_by", "reason")
 NEEDED = ("version", "digest", "release_id")
 
 
@@ -29,6 +31,7 @@ def problem(
     return (
         _status(record, statuses)
         or _numbers(record)
+        or _texts(record)
         or next(filter(None, (_release(role, record.get(role), set(release_fields)) for role in ROLES)), "")
         or _times(record)
         or _open(record)
@@ -41,11 +44,18 @@ def _status(record: Record, statuses: t.Sequence[str]) -> str:
 
 
 def _numbers(record: Record) -> str:
-    for name in ("sequence", "epoch", "step"):
-        value = record.get(name) or 0
+    for name in NUMBERS:
+        value = record.get(name, 0)
+        if value is None and name == "epoch":
+            continue  # the parser reads it as 0
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             return f"{name}={value!r} is not a whole number"
     return ""
+
+
+def _texts(record: Record) -> str:
+    wrong = [name for name in TEXTS if not isinstance(record.get(name), str | None)]
+    return f"{wrong[0]}={record[wrong[0]]!r} is neither a text nor null" if wrong else ""
 
 
 def _release(role: str, release: t.Any, fields: set[str]) -> str:

@@ -38,6 +38,9 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 SAYING = frozenset({Kind.DONE, Kind.REPORT, Kind.REST})
 """What a run does that has nothing to do but to say so."""
 MAX_DELAY = 172800
+HOUR = 3600
+MAX_EVALUATED = (86400, 604800)
+"""Seconds that all periods of an alarm may come to: of periods below an hour, of longer ones (PutMetricAlarm)."""
 MAX_ALARMS = 8
 """AlarmSpecification takes 10 (StartInstanceRefresh API reference); two are the collection's own."""
 
@@ -137,6 +140,12 @@ def _check_timing(timing: Timing, bakes: t.Sequence[int | None]) -> None:
             raise InvalidInput(f"timing.{name}={seconds} is too small.")
     if timing.gate_period not in (10, 30) and timing.gate_period % 60:
         raise InvalidInput(f"timing.gate_period={timing.gate_period} must be 10, 30 or a multiple of 60.")
+    most, evaluated = MAX_EVALUATED[timing.gate_period >= HOUR], timing.gate_period * timing.gate_periods
+    if evaluated > most:
+        raise InvalidInput(
+            f"timing.gate_periods={timing.gate_periods} of gate_period={timing.gate_period} s come to {evaluated} s; "
+            f"CloudWatch evaluates {most} s at most for such periods: lower one of them."
+        )
     if timing.lock_renew >= timing.lock_expiry:
         raise InvalidInput(
             f"timing.lock_renew={timing.lock_renew} must be less than timing.lock_expiry={timing.lock_expiry}."

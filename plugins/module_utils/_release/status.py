@@ -179,9 +179,20 @@ def _row(group: Group, template: str | None, version: str | None, role: str | No
 
 
 def next_step(ledger: Ledger, lock: Record | None, group: Group) -> str:
-    """What somebody who reads this should run now."""
-    if lock is not None and lock["age_seconds"] <= Timing().lock_expiry:
-        return f"nothing: {lock['owner']}@{lock['host']} is at work; rollback.yml after that run ends, or stop it first"
+    """What somebody who reads this should run now.
+
+    The lock does not say how long it stands: that is a setting of the run. What is old by the default may be held.
+    """
+    if lock is None:
+        return _unattended(ledger, group)
+    who = f"{lock['owner']}@{lock['host']}"
+    if lock["age_seconds"] <= Timing().lock_expiry:
+        return f"nothing: {who} is at work; rollback.yml after that run ends, or stop it first"
+    quiet = f"the lock of {who} was last renewed {lock['age_seconds']} s ago: unless that run is still at work"
+    return f"{quiet}, {_unattended(ledger, group)}"
+
+
+def _unattended(ledger: Ledger, group: Group) -> str:
     if ledger.status is Status.ROLLING_BACK:
         return "rollback.yml: going back has begun and nobody works on it"
     if is_paused(ledger):

@@ -198,6 +198,10 @@ EDITED: tuple[tuple[t.Callable[[t.Any], str], str], ...] = (
     (lambda record: json.dumps(record | {"stable": {"version": "1"}}), "stable lacks digest, release_id"),
     (lambda record: json.dumps(record | {"status": "in-progress"}), "status=in-progress needs candidate"),
     (lambda record: json.dumps(record | {"sequence": "two"}), "sequence='two' is not a whole number"),
+    (lambda record: json.dumps(record | {"replayed": None}), "replayed=None is not a whole number"),
+    (lambda record: json.dumps(record | {"passed_over": None}), "passed_over=None is not a whole number"),
+    (lambda record: json.dumps(record | {"passed_over": "1"}), "passed_over='1' is not a whole number"),
+    (lambda record: json.dumps(record | {"paused": 5}), "paused=5 is neither a text nor null"),
 )
 
 

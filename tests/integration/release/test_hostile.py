@@ -145,6 +145,14 @@ def test_smoke_queues_of_another_deployment_are_left_alone(fleet: Fleet) -> None
         ({"alarms": ["no-such-alarm"]}, r"alarms: no-such-alarm \(MISSING\) would stop the release at once"),
         ({"timing": {**TIMING, "window": 200000}}, "an instance refresh waits 172800 s at most"),
         ({"timing": {**TIMING, "poll": 0}}, r"timing\.poll=0 is too small"),
+        (
+            {"timing": {**TIMING, "gate_period": 60, "gate_periods": 1441}},
+            r"timing\.gate_periods=1441 of gate_period=60 s come to 86460 s; CloudWatch evaluates 86400 s at most",
+        ),
+        (
+            {"timing": {**TIMING, "gate_period": 7200, "gate_periods": 85}},
+            "come to 612000 s; CloudWatch evaluates 604800 s at most",
+        ),
         ({"timing": {**TIMING, "poll": 11}}, r"timing\.poll=11 must be at most half of lock_expiry"),
     ],
 )

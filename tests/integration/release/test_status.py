@@ -9,6 +9,7 @@ import typing as t
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.status import read_status
 from ansible_collections.diffusion.fleet.plugins.modules import release_info
 from local_aws.harness import Harness
 from tests.support.fleet import Fleet
@@ -81,6 +82,14 @@ def test_an_open_release_at_work_and_after_its_run_died(fleet: Fleet, status: St
     wanted = "deploy.yml -e version=1.1.0 to take the release up, or rollback.yml to give it up"
     assert status()["next"] == wanted
     assert f"  next      {wanted}" in status()["lines"]
+
+
+def test_an_old_lock_may_still_be_held_by_a_run_of_a_longer_expiry(fleet: Fleet) -> None:
+    fleet.start(lambda line: "judging" in line, version="1.1.0", percentage="50")
+    fleet.harness.advance(100)
+    said = read_status(fleet, "demo", 0, fleet.now())["next"]
+    assert said.startswith("the lock of tester@")
+    assert "100 s ago: unless that run is still at work, deploy.yml -e version=1.1.0 to take the release up" in said
 
 
 def test_a_paused_release_says_how_to_go_on(fleet: Fleet, status: Status) -> None:

@@ -334,12 +334,13 @@ class Jobs:
         return attempts.Rules(settings.max_attempts, settings.backoff_seconds, settings.release_id, release_open)
 
     def _passes_on(self, message: Message) -> bool:
-        """Whether a failure is left to another worker: while a release is open, none on its way out has the last word.
+        """Whether a failure is left to another worker: none on its way out has the last word.
 
-        A rollback sends again what the rejected release failed. It must not go on failing requests after that.
+        A rollback sends again what the rejected release failed. It must not go on failing requests after that, which
+        is when no release is open any more. No other worker ever gets the messages of a smoke queue.
         """
         bounded = message.receive_count < attempts.RECEIVES_LIMIT
-        return bounded and self._rules(message).release_open and self._desk.leaving()
+        return bounded and not message.smoke and self._desk.leaving()
 
     def _history(self, request_id: str) -> attempts.History:
         return attempts.read(self._desk.patiently(lambda: self._desk.store.state(request_id)))

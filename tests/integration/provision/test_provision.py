@@ -12,6 +12,7 @@ import typing as t
 import boto3
 import pytest
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from tests.e2e.site import eventually
 from tests.support.playbooks import ROOT, local_aws, run_playbook
 
@@ -129,8 +130,13 @@ def older_fleet(endpoint: str) -> str:
         DesiredCapacity=1,
         VPCZoneIdentifier=subnet,
     )
-    eventually(lambda: group_of(endpoint, "sd-inference-old")["Instances"][0]["LifecycleState"] == "InService", 60)
+    eventually(lambda: states(endpoint, "sd-inference-old") == ["InService"], 60)
     return subnet
+
+
+def states(endpoint: str, name: str) -> list[str]:
+    """Lifecycle states of the instances of a group."""
+    return [row["LifecycleState"] for row in group_of(endpoint, name)["Instances"]]
 
 
 def check_then_make(endpoint: str) -> None:
@@ -209,7 +215,9 @@ def second_run_changes_nothing_that_runs(endpoint: str) -> None:
         MinSize=0,
         DesiredCapacity=0,
     )
-    ssm.put_parameter(Name="/sd-inference/demo/image-version", Value="1.0.0", Type="String", Overwrite=True)
+    stable = Release(version="1.0.0", digest=f"sha256:{'0' * 64}", release_id="0" * 12, template_version="2")
+    for name, value in {"image-version": "1.0.0", "release": Ledger(sequence=1, stable=stable).to_json()}.items():
+        ssm.put_parameter(Name=f"/sd-inference/demo/{name}", Value=value, Type="String", Overwrite=True)
     run = step(run_playbook(PROVISION, endpoint, "-e", "fleet_max_size=12", "-e", "fleet_instance_type=g5.xlarge"))
     assert run.changed() == [
         "diffusion.fleet.group : Update the settings of the group",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
@@ -25,8 +26,6 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 ENDS = frozenset({Kind.DONE, Kind.REFUSE})
 PAUSES = frozenset({Kind.WAIT, Kind.WATCH})
-PATIENCE = 3
-"""Looks in a row that may fail before a run that holds the lock gives up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,23 +75,29 @@ class Run:
 
         Raises: FleetError; a passing refusal is borne for a while when a release hangs on this run.
         """
-        started, troubles = self._clock.now(), 0
+        started = self._clock.now()
+        troubled: dt.datetime | None = None
         while True:
             try:
                 tick = self.tick(context)
             except (AwsError, EndpointUnreachable) as error:
-                troubles += 1
-                if context.epoch is None or troubles > PATIENCE or not is_passing(error):
+                troubled = troubled or self._clock.now()
+                if context.epoch is None or not is_passing(error) or self._too_long(troubled):
                     raise
                 self._clock.sleep(self._options.timing.poll)
                 continue
             yield tick
-            context, troubles = tick.context, 0
+            context, troubled = tick.context, None
             spent = (self._clock.now() - started).total_seconds()
             if tick.done or spent >= hold:
                 return
             if tick.action.kind in PAUSES or (tick.action.kind is Kind.PREPARE and not context.prepared):
                 self._clock.sleep(self._options.timing.poll)
+
+    def _too_long(self, troubled: dt.datetime) -> bool:
+        """Whether the gate has fired meanwhile: until then nothing is lost, and the lock is proved before a change."""
+        timing = self._options.timing
+        return (self._clock.now() - troubled).total_seconds() > timing.gate_period * timing.gate_periods
 
     def _observe(self, context: Context) -> Observation:
         return observe(self._aws, self._names, self._options, context, self._clock.now())

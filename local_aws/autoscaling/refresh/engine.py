@@ -7,6 +7,7 @@ import datetime as dt
 import typing as t
 
 from local_aws.autoscaling import capacity, lifecycle, root_volume, templates
+from local_aws.autoscaling.errors import ValidationError
 from local_aws.autoscaling.model import Group, Member, Params, Refresh
 from local_aws.autoscaling.refresh import plan
 
@@ -311,7 +312,10 @@ def _cancelling(world: World, group: Group, refresh: Refresh) -> None:
 def fail(world: World, group: Group, refresh: Refresh, reason: str) -> None:
     """The refresh has failed: roll back by itself, or end."""
     if refresh.preferences["AutoRollback"] and refresh.rollback is None:
-        start_rollback(world, group, refresh, f"Automatic rollback: {reason}")
+        try:
+            start_rollback(world, group, refresh, f"Automatic rollback: {reason}")
+        except ValidationError as error:  # the saved template version was deleted meanwhile
+            set_status(world, group, refresh, "RollbackFailed", error.message)
     else:
         set_status(world, group, refresh, "RollbackFailed" if refresh.rollback is not None else "Failed", reason)
 
@@ -319,6 +323,9 @@ def fail(world: World, group: Group, refresh: Refresh, reason: str) -> None:
 def start_rollback(world: World, group: Group, refresh: Refresh, reason: str) -> None:
     """Turn round: replace what is not the group's saved configuration."""
     _measure(world, group, refresh)
+    earlier = world.settings.rules.native_rollback_covers_earlier_refreshes
+    alive = [m for m in group.members.values() if not m.terminating]
+    others = [m for m in alive if not matches(m, group, group.config, refresh.strategy)]
     refresh.rollback = {
         "RollbackReason": reason,
         "RollbackStartTime": world.now(),
@@ -327,9 +334,6 @@ def start_rollback(world: World, group: Group, refresh: Refresh, reason: str) ->
     }
     refresh.failing_since = refresh.blocked_since = refresh.checkpoint_until = None
     refresh.best = 0
-    earlier = world.settings.rules.native_rollback_covers_earlier_refreshes
-    alive = [m for m in group.members.values() if not m.terminating]
-    others = [m for m in alive if not matches(m, group, group.config, refresh.strategy)]
     refresh.todo = {m.instance_id for m in others if earlier or m.refresh_id == refresh.refresh_id}
     refresh.skipped, refresh.ignored = {m.instance_id for m in alive} - refresh.todo, set()
     set_status(world, group, refresh, "RollbackInProgress", reason)

@@ -291,7 +291,7 @@ class Actions(PauseActions):
 
         Raises: InvalidInput.
         """
-        gone = targets.check_template(self._aws.client("ec2"), self._names, seen.ledger.stable)
+        gone = targets.check_way_back(self._aws.client("ec2"), self._names, seen.ledger.stable)
         if gone is not None:
             raise gone
 

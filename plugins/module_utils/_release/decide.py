@@ -11,7 +11,7 @@ import datetime as dt
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import Conflict, FleetError, LockHeld, LockLost
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import advance, overdue
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import (
     hurrying,
     paused,
@@ -51,11 +51,20 @@ def _with_lock(seen: Observation) -> Action:
         return Action(Kind.REPAIR, _repair_line(seen))
     if seen.ledger.held and not _holding(seen.ledger):
         return Action(Kind.FREE_SCALING, "resuming scaling by alarms")
+    if seen.remake is not None:
+        return Action(Kind.REMAKE_TEMPLATE, _remake_line(seen.remake.release))
     if seen.ledger.status is Status.ROLLING_BACK:
         return _going_back(seen)
     if seen.ledger.status is Status.IN_PROGRESS:
         return _open(seen)
     return _closed(seen)
+
+
+def _remake_line(stable: Release) -> str:
+    return (
+        f"template version {stable.template_version} of {stable.version} was deleted: making it again, "
+        f"as release {stable.release_id}"
+    )
 
 
 def _finished(seen: Observation) -> Action:

@@ -37,6 +37,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 SAYING = frozenset({Kind.DONE, Kind.REPORT, Kind.REST})
 """What a run does that has nothing to do but to say so."""
+MENDING = frozenset({Kind.REPAIR, Kind.REMAKE_TEMPLATE})
+"""What comes before that which was asked for."""
 MAX_DELAY = 172800
 HOUR = 3600
 MAX_EVALUATED = (86400, 604800)
@@ -205,15 +207,20 @@ def _preview(tick: Tick) -> dict[str, t.Any]:
 def _prediction(tick: Tick) -> list[str]:
     if tick.action.kind is Kind.RETREAT and tick.seen.options.goal.forward:
         return [f"would give the open release up and go back to {_open_goal(tick)}: {tick.action.reason}"]
-    if tick.action.kind is not Kind.REPAIR:
+    if tick.action.kind not in MENDING:
         return [_intention(tick), *_plan_lines(tick)]
-    repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections())
+    remake = tick.seen.remake if tick.action.kind is Kind.REPAIR else None
+    repaired = dataclasses.replace(tick.seen, projections=tick.seen.ledger.projections(), remake=remake)
     then = dataclasses.replace(tick, action=foresee(repaired))
     if then.action.failure is not None:
         raise then.action.failure
     rest = [then.action.line] if then.action.kind in SAYING else _prediction(then)
     # What a takeover does to the parameters stands in its own line.
-    return rest if tick.seen.adoption else [f"would start by {tick.action.line}", *rest]
+    return (
+        rest
+        if tick.seen.adoption and tick.action.kind is Kind.REPAIR
+        else [f"would start by {tick.action.line}", *rest]
+    )
 
 
 def _intention(tick: Tick) -> str:

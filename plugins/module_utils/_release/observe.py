@@ -57,6 +57,7 @@ class Wanted:
     target: Target | None = None
     before: Release | None = None
     refusal: FleetError | None = None
+    remake: Target | None = None
 
 
 def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.datetime) -> Observation:
@@ -88,6 +89,7 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
         target=wanted.target,
         before=wanted.before,
         refusal=wanted.refusal,
+        remake=wanted.remake,
     )
     if ledger.status is Status.ROLLING_BACK:
         return dataclasses.replace(seen, failures=_failures(aws, names, seen))
@@ -110,6 +112,8 @@ def look_for(
     aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group, host: t.Mapping[str, t.Any]
 ) -> Wanted:
     """The target of the run: an open release has its own, unless it is to be left for a release of the past."""
+    if ledger.status is Status.ROLLING_BACK and options.goal.forward:
+        return Wanted(remake=_remade(aws, names, ledger, group, host))
     if options.goal is Goal.PROMOTED or (ledger.is_open and options.goal is Goal.DEPLOYED):
         return Wanted()
     try:
@@ -119,7 +123,7 @@ def look_for(
                 targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host), refusal=refusal
             )
         if ledger.is_open:
-            return _look_past(aws, names, options, ledger, group)
+            return _look_past(aws, names, options, ledger, group, host)
         return _look_back(aws, names, options, ledger, group)
     except InvalidInput as error:
         return Wanted(refusal=error)
@@ -170,12 +174,26 @@ def _failures(aws: Aws, names: Names, seen: Observation) -> Failures:
         return Failures(trouble=error.message)
 
 
-def _look_past(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
+def _remade(aws: Aws, names: Names, ledger: Ledger, group: Group, host: t.Mapping[str, t.Any]) -> Target | None:
+    """The stable release, where its template version was deleted and can be made again."""
+    ec2, stable = aws.client("ec2"), ledger.stable
+    if stable is None or targets.template_exists(ec2, names, stable):
+        return None
+    return targets.remade(ec2, names, group, host, stable)
+
+
+def _look_past(
+    aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group, host: t.Mapping[str, t.Any]
+) -> Wanted:
     """With a release open: a release before the stable one where it is named, else whether stable can be had at all."""
     stable, candidate = ledger.stable, ledger.candidate
     if options.to_version is None or (stable is not None and options.to_version == stable.version):
-        past = [] if targets.template_exists(aws.client("ec2"), names, stable) else _past(aws, names, ledger, group)
-        return Wanted(refusal=targets.check_template(aws.client("ec2"), names, stable, past))
+        if targets.template_exists(aws.client("ec2"), names, stable):
+            return Wanted()
+        remake = _remade(aws, names, ledger, group, host)
+        past = [] if remake else _past(aws, names, ledger, group)
+        refusal = None if remake else targets.check_way_back(aws.client("ec2"), names, stable, past)
+        return Wanted(refusal=refusal, remake=remake)
     if candidate is not None and options.to_version == candidate.version:
         raise InvalidInput(
             f"to_version={options.to_version} is what is open itself; nothing was changed. Give it up with "

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
-"""Passing, pausing and going on, and what is held meanwhile: each can be done again after a crash."""
+"""Passing, pausing and going on, what is held meanwhile, and mending: each can be done again after a crash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
-from ansible_collections.diffusion.fleet.plugins.module_utils._release import alarms, fleet
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import alarms, fleet, templates
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     ledger as ledgers,
 )
@@ -19,6 +19,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
     Action,
     Context,
     Observation,
+    Target,
 )
 
 
@@ -73,6 +74,18 @@ class PauseActions(Records):
     def _free_scaling(self, seen: Observation, action: Action) -> Context:
         fleet.resume(self._aws.client("autoscaling"), self._names.group, SCALING)
         self._record(seen, dataclasses.replace(seen.ledger, held=False))
+        return seen.context
+
+    def _remake_template(self, seen: Observation, action: Action) -> Context:
+        """Made and then recorded; made already by a run that died, it is found by its description."""
+        target = t.cast(Target, seen.remake)
+        ec2, identity = self._aws.client("ec2"), target.release.release_id
+        number = templates.find_version(ec2, self._names, identity)
+        if number is None and not target.template:
+            return seen.context  # what somebody made by hand is gone again: the next look tells
+        number = number or templates.create_version(ec2, self._names, identity, target.template)
+        stable = dataclasses.replace(target.release, template_version=number)
+        self._record(seen, dataclasses.replace(seen.ledger, stable=stable))
         return seen.context
 
     def _report(self, seen: Observation, action: Action) -> Context:

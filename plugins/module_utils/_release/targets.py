@@ -83,6 +83,21 @@ def template_exists(ec2: t.Any, names: Names, release: Release | None) -> bool:
     return release is None or templates.has_version(ec2, names, release.template_version)
 
 
+def remade(ec2: t.Any, names: Names, group: Group, host: Record, release: Release) -> Target | None:
+    """What to make the deleted template version of that release from; None where it would become another release.
+
+    One that exists under the release's description, made by a run that died or by hand, is found as for a deploy.
+    """
+    image = registry.image_reference(group, names, release.digest)
+    try:
+        identity, data = templates.render(names, host, image, release.version)
+    except InvalidInput:
+        identity, data = "", {}
+    if identity == release.release_id:
+        return Target(release, template=data)
+    return Target(release) if templates.find_version(ec2, names, release.release_id) else None
+
+
 def check_template(
     ec2: t.Any,
     names: Names,
@@ -93,11 +108,35 @@ def check_template(
     """A release whose template version somebody deleted cannot be returned to: the next one in history is offered."""
     if target is None or template_exists(ec2, names, target):
         return None
-    others = (row for _unused, row in past if not _same(row, target) and not _same(row, stable))
-    other = next((row for row in others if template_exists(ec2, names, row)), None)
-    how = f"The next in the history that can be had: -e to_version={other.version}." if other else ""
-    how = how or f"Deploy it again with deploy.yml -e version={target.version} once no release is open."
+    how = _offer(ec2, names, past, (target, stable))
+    how = how or f" Deploy it again with deploy.yml -e version={target.version} once no release is open."
+    return InvalidInput(f"{_gone(names, target)}.{how}")
+
+
+def check_way_back(
+    ec2: t.Any, names: Names, stable: Release | None, past: t.Sequence[tuple[int, Release]] = ()
+) -> FleetError | None:
+    """The same for the stable release of an open one, where it cannot be made again: what has to be done by hand."""
+    if stable is None or template_exists(ec2, names, stable):
+        return None
+    mark = templates.description(stable.release_id)
     return InvalidInput(
+        f"{_gone(names, stable)}, and the host settings of now would make another release of it. Write back those that "
+        f"it was released with (aws ssm get-parameter-history --name {names.host}), or make a version of launch "
+        f"template {names.group} by hand that runs {stable.digest} and is described as '{mark}'; then run rollback.yml "
+        f"again.{_offer(ec2, names, past, (stable,))}"
+    )
+
+
+def _offer(ec2: t.Any, names: Names, past: t.Sequence[tuple[int, Release]], left: t.Sequence[Release | None]) -> str:
+    """The next in the history that can be had."""
+    others = (row for _unused, row in past if not any(_same(row, other) for other in left))
+    other = next((row for row in others if template_exists(ec2, names, row)), None)
+    return f" The next in the history that can be had: -e to_version={other.version}." if other else ""
+
+
+def _gone(names: Names, target: Release) -> str:
+    return (
         f"Version {target.version} cannot be returned to: template version {target.template_version} of {names.group} "
-        f"was deleted. {how}"
+        "was deleted"
     )

@@ -298,6 +298,8 @@ class Observation:
     """For a rollback with nothing open: the stable release before the target."""
     refusal: FleetError | None = None
     """Why the run cannot begin, found while looking for the target."""
+    remake: Target | None = None
+    """The stable release of an open one, where its template version was deleted and can be made again."""
     alarm_states: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     failed_launches: int = 0
     """Launches abandoned or instances found unhealthy since the release began."""
@@ -344,6 +346,7 @@ class Kind(enum.StrEnum):
     PAUSE = "pause"
     REST = "rest"
     RESUME = "resume"
+    REMAKE_TEMPLATE = "remake_template"
     RETREAT = "retreat"
     ROLL_BACK_REFRESH = "roll_back_refresh"
     CANCEL_REFRESH = "cancel_refresh"

@@ -106,6 +106,16 @@ def test_a_pause_for_want_of_a_verdict_ends_when_deploy_finds_the_jobs(fleet: Fl
     assert fleet.versions() == ["1.1.0"] * 5
 
 
+def test_a_pause_with_a_dead_runs_lock_is_predicted_as_it_comes(fleet: Fleet) -> None:
+    fleet.release(**PAUSING)
+    name, record = fleet.names.lock(fleet.ledger.epoch + 1), {"run": "gone", "owner": "dead", "host": "h"}
+    fleet.client("ssm").put_parameter(Name=name, Value=json.dumps(record), Type="String")
+    fleet.sleep(200)
+    said, result = fleet.predict(**PAUSING), fleet.release(**PAUSING)
+    assert (said["changed"], result["changed"], fleet.locks()) == (False, False, [])
+    assert said["lines"][-1] == result["lines"][-1]
+
+
 def test_jobs_that_fail_while_it_is_paused_send_it_back_even_from_a_promotion(fleet: Fleet) -> None:
     fleet.traffic.jobs_per_second = 0
     fleet.release(**THIN)

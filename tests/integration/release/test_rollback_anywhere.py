@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -169,10 +170,86 @@ def test_with_a_release_open_and_the_stable_template_deleted_another_one_is_offe
     history_of_three(three)
     three.release(version="1.3.0", steps=[{"percentage": 34, "pause": True}, 100])
     delete_template_of(three, "1.2.0")
+    provision_again(three, SD_NOOP_MS="5")
     with pytest.raises(FleetError, match=r"Version 1\.2\.0 cannot be returned to: .* -e to_version=1\.1\.0\."):
         three.release(state="rolled_back")
     three.release(state="rolled_back", to_version="1.1.0")
     assert three.versions() == ["1.1.0"] * 3
+
+
+def provision_again(fleet: Fleet, **environment: str) -> None:
+    """Other host settings, of which today's releases would become others; without any, those of before."""
+    ssm, name = fleet.client("ssm"), fleet.names.host
+    host = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    host["worker_env"] = {"SD_ENGINE": "noop", **environment}
+    ssm.put_parameter(Name=name, Value=json.dumps(host), Type="String", Overwrite=True)
+
+
+def template_of_stable(fleet: Fleet) -> str | None:
+    """The number that the ledger has."""
+    return fleet.ledger.stable.template_version if fleet.ledger.stable else None
+
+
+@pytest.mark.parametrize("moment", ["reached, judging", "paused", "going back"])
+def test_the_stable_template_is_made_again_where_it_comes_out_the_same(three: Fleet, moment: str) -> None:
+    if moment == "paused":
+        three.release(**PAUSING)
+    else:
+        three.start(lambda line: "reached, judging" in line, version="1.1.0", steps=["34", "100"])
+    if moment == "going back":
+        three.start(lambda line: moment in line, state="rolled_back")
+    before, identity = template_of_stable(three), three.ledger.stable and three.ledger.stable.release_id
+    delete_template_of(three, "1.0.0")
+    said = three.predict(state="rolled_back")
+    assert said["changed"]
+    assert said["lines"][0].startswith(
+        f"would start by template version {before} of 1.0.0 was deleted: making it again"
+    )
+    assert said["lines"][1] == "would give up the open release of 1.1.0 and return to 1.0.0"
+    result = three.release(state="rolled_back")
+    line = f"template version {before} of 1.0.0 was deleted: making it again, as release {identity}"
+    assert result["lines"].count(line) == 1
+    assert (three.ledger.stable and three.ledger.stable.release_id, template_of_stable(three) != before) == (
+        identity,
+        True,
+    )
+    is_back(three)
+
+
+def test_a_candidate_that_fails_goes_back_to_a_template_that_is_made_again(three: Fleet) -> None:
+    three.start(lambda line: "reached, judging" in line, version="1.1.0", percentage="34")
+    delete_template_of(three, "1.0.0")
+    three.traffic.failing.add("1.1.0")
+    with pytest.raises(FleetError, match=r"1\.1\.0 was rolled back"):
+        three.release(version="1.1.0")
+    is_back(three)
+
+
+def test_a_template_made_by_a_run_that_died_is_found_again(three: Fleet) -> None:
+    three.release(**PAUSING)
+    delete_template_of(three, "1.0.0")
+    stable = three.ledger.stable
+    assert stable is not None
+    ec2, where = three.client("ec2"), {"LaunchTemplateName": three.names.group}
+    made = ec2.create_launch_template_version(
+        **where, SourceVersion="3", VersionDescription=f"release {stable.release_id}", LaunchTemplateData={}
+    )["LaunchTemplateVersion"]["VersionNumber"]
+    three.start(lambda line: "making it again" in line, state="rolled_back")
+    assert template_of_stable(three) == str(made)
+    assert len(ec2.describe_launch_template_versions(**where)["LaunchTemplateVersions"]) == 3
+
+
+def test_where_it_would_be_another_release_the_sentence_says_how_to_get_it_back(three: Fleet) -> None:
+    three.release(**PAUSING)
+    delete_template_of(three, "1.0.0")
+    provision_again(three, SD_NOOP_MS="5")
+    said = r"would make another release of it\. Write back .* get-parameter-history --name /sd-inference/demo/host"
+    with pytest.raises(FleetError, match=said):
+        three.release(state="rolled_back")
+    assert (three.parameter("deployment-status"), len(three.versions())) == ("in-progress", 3)
+    provision_again(three)  # which is what it says
+    three.release(state="rolled_back")
+    is_back(three)
 
 
 def test_what_refreshes_cannot_replace_is_ended_a_few_at_a_time(three: Fleet) -> None:
@@ -243,6 +320,7 @@ def test_a_failed_candidate_is_left_to_serve_where_nothing_could_replace_it(harn
     stable = fleet.ledger.stable
     versions = [stable.template_version] if stable and stable.template_version else []
     fleet.client("ec2").delete_launch_template_versions(LaunchTemplateName=fleet.names.group, Versions=versions)
+    provision_again(fleet, SD_NOOP_MS="5")
     fleet.traffic.failing.add("1.1.0")
     for _unused in range(2):  # and whoever comes next leaves it as well
         with pytest.raises(FleetError, match="template version 2 of sd-inference-demo was deleted"):

@@ -114,8 +114,12 @@ def parse_lines(lines: t.Iterable[tuple[float, str | t.Mapping[str, t.Any]]]) ->
 
     A line of another kind, or a damaged one, is passed over: the log is shared.
     """
-    parsed = [row for row in (_parse(at, line) for at, line in lines) if row is not None]
-    return with_restarts(sorted(parsed, key=lambda row: (row.at, row.instance, row.sequence)))
+    return in_order(row for row in (parse_line(at, line) for at, line in lines) if row is not None)
+
+
+def in_order(rows: t.Iterable[Job]) -> list[Job]:
+    """Parsed lines in order of time, with the restarts that they tell of."""
+    return with_restarts(sorted(rows, key=lambda row: (row.at, row.instance, row.sequence)))
 
 
 def with_restarts(rows: t.Sequence[Job]) -> list[Job]:
@@ -138,7 +142,8 @@ def with_restarts(rows: t.Sequence[Job]) -> list[Job]:
     return kept
 
 
-def _parse(at: float, line: str | t.Mapping[str, t.Any]) -> Job | None:
+def parse_line(at: float, line: str | t.Mapping[str, t.Any]) -> Job | None:
+    """A line by itself: a job, the beginning of a worker, or None for anything else."""
     try:
         fields = line if isinstance(line, t.Mapping) else json.loads(line)
         at = at or _time(fields)

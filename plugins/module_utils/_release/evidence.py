@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import typing as t
 
@@ -12,21 +13,38 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs im
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.pictures import weigh
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Stage, Verdict, judge
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import golden
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import is_ending, window_over
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import (
+    current_stop,
+    is_ending,
+    window_over,
+)
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import JobLog
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Observation
 
 
-def verdict(aws: Aws, names: Names, seen: Observation, since: dt.datetime) -> Verdict:
-    """What the jobs since the release began say of the candidate, at the step that waits for a verdict."""
-    logs, ledger = aws.client("logs"), seen.ledger
-    candidate = t.cast(Release, ledger.candidate)
-    ours = read_jobs(logs, names.log_group, candidate.release_id, since)
-    theirs = _stable_jobs(logs, names, seen, since)
+def verdict(
+    aws: Aws, names: Names, seen: Observation, log: JobLog, before_page: t.Callable[[], None]
+) -> Verdict | None:
+    """What the jobs since the release began say of the candidate, where a step waits for its verdict."""
+    if seen.ledger.status is not Status.IN_PROGRESS or seen.ledger.step_reached_at is None:
+        return None
+    seen = _with_limits(seen)
+    since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
+    ours = log.jobs(t.cast(Release, seen.ledger.candidate).release_id, since, before_page)
+    theirs = _stable_jobs(log, seen, since, before_page)
     found = judge(ours, theirs, seen.options.limits, _stage(seen, since))
     return _with_pictures(aws, names, seen, found) if found.outcome == "pass" and window_over(seen) else found
+
+
+def _with_limits(seen: Observation) -> Observation:
+    """The step that waits for its verdict may ask for more jobs than the run, or for fewer."""
+    wanted = current_stop(seen).min_jobs
+    if wanted is None:
+        return seen
+    limits = dataclasses.replace(seen.options.limits, min_jobs=wanted)
+    return dataclasses.replace(seen, options=dataclasses.replace(seen.options, limits=limits))
 
 
 def _with_pictures(aws: Aws, names: Names, seen: Observation, found: Verdict) -> Verdict:
@@ -51,10 +69,10 @@ def _stage(seen: Observation, since: dt.datetime) -> Stage:
     )
 
 
-def _stable_jobs(logs: t.Any, names: Names, seen: Observation, since: dt.datetime) -> list[Job]:
+def _stable_jobs(log: JobLog, seen: Observation, since: dt.datetime, before_page: t.Callable[[], None]) -> list[Job]:
     """Stable's jobs since the release began and before: which of them count is the judge's business."""
     stable, candidate = seen.ledger.stable, t.cast(Release, seen.ledger.candidate)
     if stable is None or stable.release_id == candidate.release_id:
         return []
     lookback = since - dt.timedelta(seconds=seen.options.timing.lookback)
-    return read_jobs(logs, names.log_group, stable.release_id, lookback)
+    return log.jobs(stable.release_id, lookback, before_page)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to diffusion.fleet: it may change in any release.
-"""One look at everything a decision depends on. Reads only."""
+"""One look at everything a decision depends on, but for the jobs, whose reading takes longer. Reads only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     alarms,
-    evidence,
     fleet,
     groups,
     history,
@@ -21,7 +20,6 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     takeover,
     targets,
 )
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import current_stop
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import (
     Ledger,
     Release,
@@ -237,24 +235,13 @@ def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
     """What only an open release needs."""
     since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
     waiting = seen.ledger.refresh_id is None
-    judged = _with_limits(seen) if seen.ledger.step_reached_at else None
     return dataclasses.replace(
         seen,
         failed_launches=_failed_launches(aws, names, seen.ledger, since),
         alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
         if waiting
         else {},
-        verdict=evidence.verdict(aws, names, judged, since) if judged else None,
     )
-
-
-def _with_limits(seen: Observation) -> Observation:
-    """The step that waits for its verdict may ask for more jobs than the run, or for fewer."""
-    wanted = current_stop(seen).min_jobs
-    if wanted is None:
-        return seen
-    limits = dataclasses.replace(seen.options.limits, min_jobs=wanted)
-    return dataclasses.replace(seen, options=dataclasses.replace(seen.options, limits=limits))
 
 
 def _failed_launches(aws: Aws, names: Names, ledger: Ledger, since: dt.datetime) -> int:

@@ -11,9 +11,11 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, EndpointUnreachable
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import evidence
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.actions import Actions
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import decide, foresee, may_feed
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import JobLog
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import observe
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
@@ -52,22 +54,20 @@ class Run:
         self._names = Names(check_deployment_id(options.deployment_id))
         self._guard = Guard(aws, self._names)
         self._actions = Actions(aws, self._names, self._guard)
+        self._jobs = JobLog(aws, self._names.log_group)
 
     def preview(self) -> Tick:
         """What the first tick would do, with nothing changed."""
-        seen = self._observe(Context())
+        seen = self._judge(self._observe(Context()), lambda same: same)
         return Tick(seen, foresee(seen), seen.context)
 
     def tick(self, context: Context) -> Tick:
-        """Look, keep the lock, decide, keep the gate, act.
+        """Look, keep the lock and the gate, read the jobs, decide, act.
 
         Raises: FleetError.
         """
-        seen = self._observe(context)
-        seen = dataclasses.replace(seen, context=self._guard.renew(seen))
+        seen = self._judge(self._keep(self._observe(context)), self._keep)
         action = decide(seen)
-        if may_feed(seen, action):
-            seen = dataclasses.replace(seen, context=self._guard.feed_gate(seen, seen.context))
         return Tick(seen, action, self._actions.apply(seen, action))
 
     def ticks(self, context: Context, hold: float) -> t.Iterator[Tick]:
@@ -93,6 +93,24 @@ class Run:
                 return
             if tick.action.kind in PAUSES or (tick.action.kind is Kind.PREPARE and not context.prepared):
                 self._clock.sleep(self._options.timing.poll)
+
+    def _keep(self, seen: Observation) -> Observation:
+        """Say that this run lives, to whoever wants its lock and to the gate. No verdict decides whether it may."""
+        seen = dataclasses.replace(seen, context=self._guard.renew(seen))
+        if not may_feed(seen, decide(seen)):
+            return seen
+        return dataclasses.replace(seen, context=self._guard.feed_gate(seen, seen.context))
+
+    def _judge(self, seen: Observation, keep: t.Callable[[Observation], Observation]) -> Observation:
+        """With the verdict on the step that waits for one; the run says that it lives before each page of jobs."""
+        kept = seen
+
+        def before_page() -> None:
+            nonlocal kept
+            kept = keep(dataclasses.replace(kept, now=self._clock.now()))
+
+        found = evidence.verdict(self._aws, self._names, seen, self._jobs, before_page)
+        return dataclasses.replace(seen, context=kept.context, verdict=found)
 
     def _too_long(self, troubled: dt.datetime) -> bool:
         """Whether the gate has fired meanwhile: until then nothing is lost, and the lock is proved before a change."""

@@ -23,10 +23,15 @@ def reconcile(world: World, group: Group) -> None:
 
 
 def _refresh_handles_excess(group: Group) -> bool:
-    """A running refresh launches before it terminates, and takes out the old ones itself while there are any."""
+    """A running refresh launches before it terminates, and takes out the old ones itself while there are any.
+
+    A cancelled one that waits lets what it has launched come into service first.
+    """
     refresh = group.refresh
     if refresh is None or refresh.strategy != "Rolling":
         return False
+    if refresh.status == "Cancelling":
+        return refresh.wait_on_cancel
     left = any(instance_id in group.members for instance_id in refresh.todo)
     return left and refresh.status in ("InProgress", "RollbackInProgress")
 

@@ -244,6 +244,20 @@ def test_cancel_does_not_roll_back(fleet: Fleet) -> None:
     assert (len(fleet.ids(version="1")), len(fleet.ids(version="2"))) == (6, 1)
 
 
+def test_a_cancel_lets_what_was_launched_come_into_service(fleet: Fleet) -> None:
+    """A launch under way ends before the group takes out the surplus: nobody is missing meanwhile."""
+    fleet.create(2, hooks=True)
+    fleet.start(MinHealthyPercentage=100, MaxHealthyPercentage=200)
+    lowest = 2
+    while not fleet.ids(version="2", state="Pending:Wait"):
+        fleet.advance(1)
+    fleet.asg.cancel_instance_refresh(AutoScalingGroupName=GROUP)
+    while fleet.refresh()["Status"] != "Cancelled":
+        lowest = min(lowest, len(fleet.ids(state="InService")))
+        fleet.advance(1)
+    assert lowest == 2
+
+
 def test_cancel_stops_a_rollback(fleet: Fleet) -> None:
     """A rollback under way can be cancelled."""
     fleet.create(5, hooks=True)

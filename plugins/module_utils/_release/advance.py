@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import Verdict
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, Step, step_reached
@@ -22,6 +23,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 MAX_AGAIN = 3
 """Refreshes that one run starts anew for what the last one has left."""
+CAPACITY = dt.timedelta(hours=1)
+"""How long instances that AWS does not launch are waited for: as long as an instance refresh waits for them."""
 TO_GO_ON = "to go on with all remaining steps at once"
 MAX_FAILED_LAUNCHES = 2
 """That many failed launches are a verdict: AWS itself would go on trying for an hour."""
@@ -101,6 +104,13 @@ def _wake(seen: Observation) -> Action | None:
     """A group that was scaled to zero is woken on the stable release: a candidate never runs there unwatched."""
     if seen.group.desired == 0:
         return Action(Kind.WAKE, f"the group is empty: starting {_size(seen)} instances of the stable release first")
+    if seen.group.in_service == 0 and _without_capacity(seen):
+        text = (
+            f"The group was empty, and none of {seen.group.desired} instances of the stable release came into service "
+            f"within {CAPACITY}: {_version(seen)} was not started. The activities of group {seen.group.name} say why; "
+            f"run deploy.yml -e version={_version(seen)} again when there is capacity, or give it up with rollback.yml."
+        )
+        return Action(Kind.REFUSE, text, failure=FleetError(text))
     if seen.group.in_service == 0:
         return Action(Kind.WAIT, f"0 of {seen.group.desired} instances in service yet")
     return None
@@ -143,8 +153,16 @@ def _cold(seen: Observation) -> Action:
         return Action(Kind.COLD_START, f"filling the empty group with {_version(seen)}")
     serving = group.serving(template)
     if serving < group.desired:
-        return Action(Kind.WAIT, f"{serving} of {group.desired} instances in service with {_version(seen)}")
+        line = f"{serving} of {group.desired} instances in service with {_version(seen)}"
+        never = seen.ledger.step == 0 and seen.ledger.step_reached_at is None and _without_capacity(seen)
+        return give_up(f"{line} after {CAPACITY}; the group's activities say why") if never else Action(Kind.WAIT, line)
     return _last_step(seen) or _complete(seen)
+
+
+def _without_capacity(seen: Observation) -> bool:
+    """Whether this run has waited for long enough; whoever takes over waits anew."""
+    since = seen.context.held_since
+    return since is not None and seen.now - dt.datetime.fromisoformat(since) > CAPACITY
 
 
 # ---------------------------------------------------------------- a refresh under way

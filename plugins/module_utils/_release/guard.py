@@ -31,15 +31,17 @@ class Guard:
         record = store.lock_record(seen.options.run, seen.options.owner, seen.options.host)
         if not store.create_lock(self._aws.client("ssm"), self._names, epoch, record):
             return seen.context  # somebody was first, or the first reply was lost: the next look tells
+        now = seen.now.isoformat()
         dead = f"{seen.lock.owner}@{seen.lock.host}" if seen.lock else None
-        return dataclasses.replace(seen.context, epoch=epoch, renewed_at=seen.now.isoformat(), taken_from=dead)
+        return dataclasses.replace(seen.context, epoch=epoch, renewed_at=now, held_since=now, taken_from=dead)
 
     def claim(self, seen: Observation) -> Context:
         """Put the epoch into the ledger, which shuts out every earlier holder, and remove their locks."""
         epoch = seen.held_epoch
         store.write_ledger(self._aws.client("ssm"), self._names, dataclasses.replace(seen.ledger, epoch=epoch))
         store.delete_older_locks(self._aws.client("ssm"), self._names, epoch)
-        return dataclasses.replace(seen.context, epoch=epoch)
+        since = seen.context.held_since or seen.now.isoformat()
+        return dataclasses.replace(seen.context, epoch=epoch, held_since=since)
 
     def check(self, seen: Observation) -> None:
         """Prove that the lock is still this run's.

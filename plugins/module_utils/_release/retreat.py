@@ -25,6 +25,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 MAX_BACK_STARTS = 3
 """Refreshes back to stable that one run starts before it ends the instances that they leave itself."""
+TO_LAUNCH = "; waiting for Auto Scaling to launch the others: the group's activities say why if it does not"
 FLOOR = 90
 """Percent of the desired capacity that stays in service while instances are ended."""
 
@@ -91,7 +92,7 @@ def _replace(seen: Observation) -> Action:
         return Action(Kind.SET_TEMPLATE, f"going back: setting the group's template to that of {version}")
     doomed = [row.instance_id for row in group.members if row.in_service and row.template_version != template]
     if group.in_service < group.desired or not doomed:
-        return Action(Kind.WAIT, f"going back: {group.in_service} of {group.desired} instances in service")
+        return Action(Kind.WAIT, f"going back: {group.in_service} of {group.desired} instances in service{TO_LAUNCH}")
     left = _may_end(seen) - seen.context.ended
     if left <= 0:
         return _in_vain(seen, doomed, version)
@@ -140,7 +141,7 @@ def _settled(seen: Observation) -> Action:
     template = seen.ledger.stable.template_version if seen.ledger.stable else None
     serving = seen.group.serving(template)
     if serving < seen.group.desired:
-        return Action(Kind.WAIT, f"going back: {serving} of {seen.group.desired} instances in service")
+        return Action(Kind.WAIT, f"going back: {serving} of {seen.group.desired} instances in service{TO_LAUNCH}")
     return _return(seen, f"every instance runs {seen.ledger.stable.version if seen.ledger.stable else 'none'} again")
 
 

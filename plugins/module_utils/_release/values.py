@@ -130,6 +130,8 @@ class Context:
 
     epoch: int | None = None
     """Epoch of the lock this run holds."""
+    held_since: str | None = None
+    """Since when this run has held it."""
     taken_from: str | None = None
     """Whose lock had expired when this run took it."""
     unheard: str = ""

@@ -232,6 +232,7 @@ options:
     description:
       - A file to which each line is added as soon as it is true, for whoever wants to see them before the module answers.
       - Where the module runs on the controller itself the action plugin makes one, and one call lasts to the end of the release.
+      - A run whose file disappears, or whose parent process ends, stops as one that was killed; the next run takes it up.
     type: path
 attributes:
   check_mode:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import getpass
 import socket
@@ -21,6 +20,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
     suboptions,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.follower import Follower
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import hurrying, whats_left
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import surge_note
@@ -179,19 +179,13 @@ def run_release(
     if check_mode:
         return _preview(run.preview())
     lines: list[str] = []
-    tick = None
+    tick, follower = None, Follower(params["progress"])
     for tick in run.ticks(context, params["hold"]):
+        follower.check()
         if not lines or lines[-1] != tick.action.line:
             lines.append(tick.action.line)
-            _tell(params["progress"], tick.action.line)
+            follower.tell(tick.action.line)
     return _result(t.cast(Tick, tick), lines)
-
-
-def _tell(progress: str | None, line: str) -> None:
-    """Let whoever watches know at once. Nobody there is no reason to stop a release."""
-    if progress:
-        with contextlib.suppress(OSError), open(progress, "a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
 
 
 def _preview(tick: Tick) -> dict[str, t.Any]:

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-processes unit unit-slow local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
+.PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
 .PHONY: bad-candidates bench-controller
 
 help: ## Show this list
@@ -36,20 +36,22 @@ check: env ## Format, lint, types, shape and the fast tests (under a minute)
 	@scripts/timed unit-fast $(BIN)/pytest -q -n $(JOBS) -m "not slow" tests/unit
 
 test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
-	@$(MAKE) --jobs=2 --output-sync=line lane-of-playbooks lane-of-processes
+	@$(MAKE) --jobs=3 --output-sync=line lane-of-playbooks lane-of-releases lane-of-processes
 
-# Two lanes of about the same length, a core each; a suite alone takes both. `check` has run the fast unit tests already.
+# Three lanes of about the same length on two cores: the third mostly waits, for real processes in real time.
+# `check` has run the fast unit tests already.
 lane-of-playbooks:
-	@$(MAKE) --jobs=1 JOBS=1 integration unit-slow
+	@scripts/timed integration-playbooks $(BIN)/pytest -q --ignore tests/integration/release tests/integration
+	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
+
+lane-of-releases:
+	@scripts/timed integration-release $(BIN)/pytest -q tests/integration/release
 
 lane-of-processes:
-	@$(MAKE) --jobs=1 JOBS=1 worker-test local-aws-test e2e
+	@$(MAKE) --jobs=1 JOBS=1 e2e worker-test local-aws-test
 
 unit: env ## Unit tests of the collection and the repository
 	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit
-
-unit-slow: env
-	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
 
 local-aws-test: env ## Tests of local_aws: its rules, its runner, its server
 	@scripts/timed local-aws $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/local_aws

@@ -40,7 +40,7 @@ def small_fleet(harness: Harness) -> Fleet:
 def reading(request: pytest.FixtureRequest) -> t.Iterator[Fleet]:
     """A small fleet under one reading of each unclear rule, and under the other."""
     runner = SimulatedRunner(boot_seconds=5, drain_seconds=1)
-    with Harness(runner=runner, settings=Settings(rules=READINGS[request.param])) as harness:
+    with Harness(runner=runner, settings=Settings(rules=READINGS[request.param]), direct=True) as harness:
         yield small_fleet(harness)
 
 

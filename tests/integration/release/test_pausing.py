@@ -134,7 +134,7 @@ def test_a_step_without_a_verdict_is_promoted_by_hand(fleet: Fleet) -> None:
     fleet.traffic.jobs_per_second = 0.25
     assert fleet.release(version="1.1.0")["outcome"] == "succeeded"
     verdicts = history(fleet, 2)["verdicts"]
-    assert [str(row["promoted_by"]).split("@")[0] for row in verdicts] == ["ada", "None"]
+    assert [str(row["promoted_by"]).split("@", maxsplit=1)[0] for row in verdicts] == ["ada", "None"]
 
 
 @pytest.mark.parametrize("full", [False, True])

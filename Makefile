@@ -43,12 +43,13 @@ test: check ## Everything above, and all suites: unit, local_aws, worker, integr
 lane-of-playbooks:
 	@scripts/timed integration-playbooks $(BIN)/pytest -q --ignore tests/integration/release tests/integration
 	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
+	@$(MAKE) JOBS=1 local-aws-test
 
 lane-of-releases:
 	@scripts/timed integration-release $(BIN)/pytest -q tests/integration/release
 
 lane-of-processes:
-	@$(MAKE) --jobs=1 JOBS=1 e2e worker-test local-aws-test
+	@$(MAKE) --jobs=1 JOBS=1 e2e worker-test
 
 unit: env ## Unit tests of the collection and the repository
 	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit

@@ -65,7 +65,7 @@ BUGS = (
     Bug(
         "changed forgotten",
         f"{ENGINE}/actions.py",
-        "dataclasses.replace(method(seen, action), changed=True)",
+        "dataclasses.replace(method(seen, action), changed=changed)",
         "method(seen, action)",
         f"{TESTS}/test_release.py",
     ),

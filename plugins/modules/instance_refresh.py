@@ -52,10 +52,10 @@ options:
           id:
             description: The id of the template. Exactly one of this and O(desired_configuration.launch_template.name) is needed.
             type: str
-          name:
+          name: &template_name
             description: The name of the template.
             type: str
-          version:
+          version: &template_version
             description: The number of the version. V($Latest) and V($Default) cannot be rolled back.
             type: str
             required: true
@@ -67,17 +67,12 @@ options:
           launch_template:
             description: The version of the launch template that the policy is based on.
             type: dict
-            suboptions:
+            suboptions: &policy_template
               id:
                 description: The id of the template. Exactly one of this and the name is needed.
                 type: str
-              name:
-                description: The name of the template.
-                type: str
-              version:
-                description: The number of the version. V($Latest) and V($Default) cannot be rolled back.
-                type: str
-                required: true
+              name: *template_name
+              version: *template_version
           overrides:
             description: The instance types, in the order of their priority.
             type: list
@@ -95,17 +90,7 @@ options:
               launch_template:
                 description: Another launch template for this type.
                 type: dict
-                suboptions:
-                  id:
-                    description: The id of the template. Exactly one of this and the name is needed.
-                    type: str
-                  name:
-                    description: The name of the template.
-                    type: str
-                  version:
-                    description: The number of the version. V($Latest) and V($Default) cannot be rolled back.
-                    type: str
-                    required: true
+                suboptions: *policy_template
               instance_requirements:
                 description:
                   - What the type must be like, instead of its name.
@@ -115,7 +100,7 @@ options:
                   vcpu_count:
                     description: Virtual CPUs. Required, with its C(min).
                     type: dict
-                    suboptions:
+                    suboptions: &whole_range
                       min:
                         description: At least that.
                         type: int
@@ -125,17 +110,11 @@ options:
                   memory_mib:
                     description: Memory in MiB. Required, with its C(min).
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: int
-                      max:
-                        description: At most that.
-                        type: int
+                    suboptions: *whole_range
                   memory_gib_per_vcpu:
                     description: Memory per virtual CPU in GiB.
                     type: dict
-                    suboptions:
+                    suboptions: &decimal_range
                       min:
                         description: At least that.
                         type: float
@@ -181,23 +160,11 @@ options:
                   network_interface_count:
                     description: Network interfaces.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: int
-                      max:
-                        description: At most that.
-                        type: int
+                    suboptions: *whole_range
                   network_bandwidth_gbps:
                     description: Network bandwidth in gigabits a second.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: float
-                      max:
-                        description: At most that.
-                        type: float
+                    suboptions: *decimal_range
                   local_storage:
                     description: Types with instance store volumes.
                     type: str
@@ -209,23 +176,11 @@ options:
                   total_local_storage_gb:
                     description: Instance store in GB.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: float
-                      max:
-                        description: At most that.
-                        type: float
+                    suboptions: *decimal_range
                   baseline_ebs_bandwidth_mbps:
                     description: Bandwidth to EBS in megabits a second.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: int
-                      max:
-                        description: At most that.
-                        type: int
+                    suboptions: *whole_range
                   accelerator_types:
                     description: V(gpu), V(fpga), V(inference).
                     type: list
@@ -233,13 +188,7 @@ options:
                   accelerator_count:
                     description: Accelerators; a C(max) of 0 excludes types with any.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: int
-                      max:
-                        description: At most that.
-                        type: int
+                    suboptions: *whole_range
                   accelerator_manufacturers:
                     description: V(nvidia), V(amd), V(amazon-web-services), V(xilinx).
                     type: list
@@ -251,13 +200,7 @@ options:
                   accelerator_total_memory_mib:
                     description: Memory of all accelerators in MiB.
                     type: dict
-                    suboptions:
-                      min:
-                        description: At least that.
-                        type: int
-                      max:
-                        description: At most that.
-                        type: int
+                    suboptions: *whole_range
                   baseline_performance_factors:
                     description: Types at least as fast as those of a family.
                     type: list

@@ -11,9 +11,10 @@ import dataclasses
 import json
 import subprocess
 import sys
-import time
 import typing as t
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import SystemClock
+from ansible_collections.diffusion.fleet.plugins.module_utils._aws.waiter import wait_until
 from bench import predecessor
 from bench.measure import Call, Cost, Meter
 from scripts.rehearsal.stage import ROOT, LocalAws, Playbooks, environment, free_port
@@ -22,6 +23,7 @@ OUT = ROOT / "build" / "bench"
 AWS_CLI = "awscli==1.46.3"
 DEPLOYMENT = "bench"
 POLL = 10
+REFRESH_SECONDS = 1800
 """Between two looks, as on AWS."""
 SETTINGS: t.Mapping[str, t.Any] = {
     "deployment_id": DEPLOYMENT,
@@ -112,10 +114,14 @@ class Bench:
             one = self.cli(command)
             fixed += one
         refresh = one.output.strip()
-        taken = [self.cli(predecessor.look(DEPLOYMENT, refresh))]
-        while taken[-1].output.strip() in ("Pending", "InProgress"):
-            time.sleep(2)  # a real refresh of real processes; how often it is looked at is worked out, not measured
+        taken: list[Cost] = []
+
+        def look() -> str:
             taken.append(self.cli(predecessor.look(DEPLOYMENT, refresh)))
+            return taken[-1].output.strip()
+
+        # How often a real predecessor looks is worked out from the settings; here it is only waited for the end.
+        wait_until(look, lambda status: status not in ("Pending", "InProgress"), SystemClock(), REFRESH_SECONDS, 2)
         for command in predecessor.closing(DEPLOYMENT):
             fixed += self.cli(command)
         cheapest = min(taken, key=lambda cost: cost.busy)

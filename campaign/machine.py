@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import time
-import traceback
 import typing as t
 
 import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
 from campaign.crash.forks import Nursery
+from campaign.findings import outcome
 from tests.support.machine import STEPS, FleetMachine
 
 STEPS_OF_ONE = 25
@@ -38,10 +39,9 @@ def _steps(seed: int, steps: int) -> dict[str, t.Any]:
     """So many steps of machines drawn from that seed on; stops at the first violation."""
     started, failure = time.process_time(), ""
     while STEPS.total() < steps and not failure:
-        try:
-            _machines(seed, -(-(steps - STEPS.total()) // STEPS_OF_ONE))
-        except Exception:  # noqa: BLE001  # whatever it was is told
-            failure = f"seed {seed}, process {os.getpid()}\n{traceback.format_exc()}"
+        count = -(-(steps - STEPS.total()) // STEPS_OF_ONE)
+        _unused, error = outcome(functools.partial(_machines, seed, count))
+        failure = error and f"seed {seed}, process {os.getpid()}\n{error}"
         seed += 100000
     return {"steps": dict(STEPS), "failure": failure, "seconds": time.process_time() - started}
 

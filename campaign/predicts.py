@@ -7,10 +7,10 @@ import argparse
 import dataclasses
 import sys
 import time
-import traceback
 import typing as t
 
 from campaign.crash.forks import Nursery
+from campaign.findings import outcome
 from tests.support.fleet import make_harness
 from tests.support.predictions import Compared, compare
 
@@ -33,10 +33,8 @@ def main() -> int:
 
 
 def _compare(seed: int) -> Compared:
-    try:
-        return compare(make_harness(), seed)
-    except Exception:  # noqa: BLE001  # whatever it was is told
-        return Compared("no comparison", {}, "", "", [traceback.format_exc()])
+    compared, error = outcome(lambda: compare(make_harness(), seed))
+    return compared or Compared("no comparison", {}, "", "", [error])
 
 
 def _tell(seed: int, row: t.Mapping[str, t.Any]) -> bool:

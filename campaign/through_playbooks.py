@@ -17,20 +17,11 @@ import time
 import typing as t
 from pathlib import Path
 
-from tests.e2e.site import Site, read_until
+from tests.e2e.site import PATIENT, Site, read_until
 from tests.support.playbooks import Run, local_aws
 
 SECONDS = 300
-TIMING: t.Mapping[str, t.Any] = {
-    "poll": 1,
-    "lock_renew": 3,
-    "lock_expiry": 10,
-    "lock_watch": 4,
-    "window": 3,
-    "inconclusive_limit": 14,
-    "gate_period": 30,
-    "gate_periods": 2,
-}
+TIMING: t.Mapping[str, t.Any] = {**PATIENT, "gate_period": 30}
 """A gate that leaves the time to start another playbook on a busy machine."""
 HALVES: t.Mapping[str, t.Any] = {"percentage": "50"}
 PAUSING: t.Mapping[str, t.Any] = {"steps": [{"percentage": 50, "pause": True}, 100]}

@@ -80,7 +80,7 @@ class Front:
         try:
             with lock:
                 return list(self._aws(environ, start_response))
-        except (NotImplementedError, OperationNotFoundError):  # what moto lacks
+        except (NotImplementedError, OperationNotFoundError):  # moto lacks the operation: a gap, not a fault of ours
             LOG.warning("%s.%s is not implemented", call.service, call.operation)
             return unknown_operation(environ, call.service, call.operation, call.protocol)(environ, start_response)
         except ConnectionError:

@@ -8,7 +8,6 @@ import typing as t
 from local_aws import store
 from local_aws.clock import VirtualClock
 from local_aws.direct import Direct
-from local_aws.runner.base import Runner
 from local_aws.runner.simulated import SimulatedRunner
 from local_aws.server import Server
 from local_aws.settings import Settings
@@ -21,7 +20,7 @@ class Harness:
 
     def __init__(
         self,
-        runner: Runner | None = None,
+        runner: SimulatedRunner | None = None,
         settings: Settings | None = None,
         timeline: Timeline | None = None,
         direct: bool = False,
@@ -30,8 +29,7 @@ class Harness:
         self.clock = VirtualClock()
         self.runner = runner or SimulatedRunner()
         self.world = World(self.clock, self.runner, settings, timeline)
-        if isinstance(self.runner, SimulatedRunner):
-            self.runner.bind(self.world)
+        self.runner.bind(self.world)
         self.server = Server(self.world)
         self.direct = Direct(self.server.app) if direct else None
         self._clients: dict[str, t.Any] = {}

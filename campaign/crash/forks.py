@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import traceback
+import sys
 import typing as t
+
+from campaign.findings import outcome
 
 
 class Nursery:
@@ -17,7 +18,7 @@ class Nursery:
         self._jobs = jobs
         self._children: set[int] = set()
         self._lost = 0
-        self._file = tempfile.TemporaryFile("a+")  # noqa: SIM115  # open as long as the nursery is
+        self._reports = os.memfd_create("reports")
 
     def fork(self) -> bool:
         """True in the child, which must end with ``report``."""
@@ -30,11 +31,11 @@ class Nursery:
 
     def report(self, value: t.Any) -> t.NoReturn:
         """In a child: hand that over, and end."""
-        os.write(self._file.fileno(), (json.dumps(value) + "\n").encode())  # appended whole
+        os.write(self._reports, (json.dumps(value) + "\n").encode())  # all share one offset: appended whole
         os._exit(0)
 
     def reports(self) -> list[t.Any]:
-        """Everything that was reported, once every child has ended.
+        """Everything that was reported, once every child has ended; asked for once.
 
         Raises: RuntimeError when one ended without a report.
         """
@@ -42,8 +43,9 @@ class Nursery:
             self._wait()
         if self._lost:
             raise RuntimeError(f"{self._lost} processes ended without a report")
-        self._file.seek(0)
-        return [json.loads(line) for line in self._file]
+        os.lseek(self._reports, 0, os.SEEK_SET)
+        with os.fdopen(self._reports) as lines:
+            return [json.loads(line) for line in lines]
 
     def _wait(self) -> None:
         child, status = os.waitpid(-1, 0)
@@ -55,9 +57,9 @@ def elsewhere(function: t.Callable[[], t.Any]) -> t.Any:
     """What the function answers in a copy of this process; here nothing happens."""
     nursery = Nursery(1)
     if nursery.fork():
-        try:
-            nursery.report(function())
-        except Exception:  # noqa: BLE001  # whatever it was is told
-            traceback.print_exc()
+        answer, error = outcome(function)
+        if error:
+            print(error, file=sys.stderr, flush=True)
             os._exit(1)
+        nursery.report(answer)
     return nursery.reports()[0]

@@ -7,24 +7,11 @@ import dataclasses
 import typing as t
 
 from local_aws.harness import Harness
-from tests.support.fleet import make_harness
+from tests.support.fleet import QUICK_TIMING, make_harness
 from tests.support.probe import ProbedFleet
 
 SIZE = 2
 STABLE, CANDIDATE = "1.0.0", "1.1.0"
-TIMING = {
-    "poll": 10,
-    "lock_renew": 20,
-    "lock_expiry": 40,
-    "lock_watch": 20,
-    "window": 10,
-    "inconclusive_limit": 40,
-    "gate_period": 30,
-    "gate_periods": 1,
-    "alarms_ok": 120,
-    "replacement": 30,
-    "lookback": 600,
-}
 SMOKE = {"count": 1, "payload": {"prompt": "a red three"}}
 Wish = t.Mapping[str, t.Any]
 DEPLOY: Wish = {"version": CANDIDATE, "percentage": "50", "smoke": SMOKE}
@@ -60,7 +47,7 @@ def make_fleet() -> tuple[Harness, ProbedFleet]:
     """A provisioned deployment with both images pushed."""
     harness = make_harness()
     fleet = ProbedFleet(harness, SIZE)
-    fleet.timing = TIMING
+    fleet.timing = QUICK_TIMING
     fleet.traffic.jobs_per_second = 0.5
     for version in (STABLE, CANDIDATE):
         fleet.build(version)
@@ -88,7 +75,7 @@ def _refusing(fleet: ProbedFleet) -> None:
 
 def _broken(fleet: ProbedFleet) -> None:
     _stable(fleet)
-    fleet.harness.runner.failing.add(f"SD_IMAGE_VERSION={CANDIDATE}")  # type: ignore[attr-defined]  # simulated
+    fleet.never_boots(CANDIDATE)
 
 
 def _abandoned(fleet: ProbedFleet) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import traceback
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from campaign.crash.forks import Nursery
 from campaign.crash.points import Variant, distinct
 from campaign.crash.scenarios import BACK, PROMOTE, Scenario, Wish
+from campaign.findings import outcome
 from tests.support.invariants import lowest_in_service, violations
 from tests.support.probe import FAULTS, Died, ProbedFleet, Trouble
 
@@ -108,12 +108,12 @@ class Trial:
 
     def _judge_safely(self, variant: Variant, ended: str, started: str) -> Report:
         """A look that fails is a problem as well."""
-        try:
-            return self._judge(variant, ended, started)
-        except Exception:  # noqa: BLE001  # whatever it was is told
-            report = self._report(variant, ended)
-            report.problems.append(f"BUG: {traceback.format_exc()}")
-            return report
+        judged, error = outcome(lambda: self._judge(variant, ended, started))
+        if judged is not None:
+            return judged
+        report = self._report(variant, ended)
+        report.problems.append(f"BUG: {error}")
+        return report
 
     def _report(self, variant: Variant, ended: str) -> Report:
         point, scenario = variant.point, self._scenario
@@ -138,14 +138,17 @@ class Trial:
 
 def attempt(fleet: ProbedFleet, wish: Wish) -> str:
     """One run to its end, in words."""
+    ended, error = outcome(lambda: _run(fleet, wish))
+    return ended or f"BUG: {error}"
+
+
+def _run(fleet: ProbedFleet, wish: Wish) -> str:
     try:
         return str(fleet.release(**wish)["lines"][-1])
     except Died:
         return "died"
     except FleetError as error:
         return f"{type(error).__name__}: {error.message}"
-    except Exception:  # noqa: BLE001  # whatever it was is told
-        return f"BUG: {traceback.format_exc()}"
 
 
 def idle(fleet: ProbedFleet) -> t.Iterator[str]:

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import threading
+import typing as t
 
 PR_SET_PDEATHSIG = 1
 
@@ -69,14 +70,14 @@ def become_worker(command: dict[str, object]) -> None:
             os.dup2(source, target)
         os.chdir(str(command["root"]))
         os.environ.clear()
-        os.environ.update(command["env"])  # type: ignore[call-overload]  # JSON from our own server
+        os.environ.update(t.cast(dict[str, str], command["env"]))
         sys.path.insert(0, str(command["path"]))
         sys.argv = [str(command["module"])]
         runpy.run_module(str(command["module"]), run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as leaving:
         status = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BaseException:  # noqa: BLE001  # a fork must end here, whatever the worker raised
+    except BaseException:  # noqa: BLE001  # the traceback must reach the log before os._exit below, an interrupt's too
         sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.diffusion.fleet.plugins.plugin_utils._live import end_with_the_playbook, show
+from ansible_collections.diffusion.fleet.plugins.plugin_utils._module_action import ModuleAction
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+class ActionModule(ModuleAction):
     """The module does all the work; only what it remembers is kept here."""
 
-    TRANSFERS_FILES = False
     _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -28,7 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         arguments = {**self._task.args, "context": {}}
         lines: list[str] = []
         while True:
-            result: dict[str, t.Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+            result = self.call("instance_refresh", arguments, task_vars)
             lines += show(result.get("lines", ()), lines)
             if result.get("failed") or result.get("done", True):
                 return {**result, "lines": lines}

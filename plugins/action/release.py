@@ -8,18 +8,15 @@ from __future__ import annotations
 import typing as t
 import uuid
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.diffusion.fleet.plugins.plugin_utils._live import Lines, end_with_the_playbook
+from ansible_collections.diffusion.fleet.plugins.plugin_utils._module_action import ModuleAction
 
 WHOLE_RELEASE = 86400.0
 """Seconds that a call may last whose lines are seen while it works: every call starts Python and reads boto3 anew."""
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+class ActionModule(ModuleAction):
     """The module does all the work; only the run's nonce and what it remembers are kept here."""
-
-    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Call the module until it is done."""
@@ -30,9 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             if lines.path:
                 arguments = {"hold": WHOLE_RELEASE, "progress": lines.path, **arguments}
             while True:
-                result: dict[str, t.Any] = self._execute_module(
-                    module_name="diffusion.fleet.release", module_args=arguments, task_vars=task_vars
-                )
+                result = self.call("release", arguments, task_vars)
                 lines.answered(result.get("lines", ()))
                 if result.get("failed") or result.get("done", True):
                     return {**result, "lines": lines.said}

@@ -8,24 +8,21 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible_collections.diffusion.fleet.plugins.plugin_utils._module_action import ModuleAction
 
 display = Display()
 NOT_STATUS = frozenset({"changed", "failed", "lines", "invocation", "warnings", "deprecations"})
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+class ActionModule(ModuleAction):
     """The module does all the work."""
-
-    TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Call the module, and show its answer when asked to."""
         super().run(tmp, task_vars)
-        result: dict[str, t.Any] = self._execute_module(
-            module_name="diffusion.fleet.release_info", module_args=self._task.args, task_vars=task_vars
-        )
+        result = self.call("release_info", self._task.args, task_vars)
         if not result.get("failed"):
             for line in _shown(result, str(self._task.args.get("show", "none"))):
                 display.display(line)

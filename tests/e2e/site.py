@@ -25,6 +25,18 @@ COMMON: t.Mapping[str, t.Any] = {
     "fleet_initial_capacity": 2,
 }
 
+PATIENT: t.Mapping[str, t.Any] = {
+    "poll": 1,
+    "lock_renew": 3,
+    "lock_expiry": 10,
+    "lock_watch": 4,
+    "window": 3,
+    "inconclusive_limit": 14,
+    "gate_period": 10,
+    "gate_periods": 2,
+}
+"""A gate that leaves the time to start another run by hand."""
+
 
 @dataclasses.dataclass
 class Site:

@@ -8,19 +8,7 @@ import signal
 import time
 import typing as t
 
-from tests.e2e.site import Site, eventually, read_until
-
-PATIENT: t.Mapping[str, t.Any] = {
-    "poll": 1,
-    "lock_renew": 3,
-    "lock_expiry": 10,
-    "lock_watch": 4,
-    "window": 3,
-    "inconclusive_limit": 14,
-    "gate_period": 10,
-    "gate_periods": 2,
-}
-"""A gate that leaves the time to start another run by hand."""
+from tests.e2e.site import PATIENT, Site, eventually, read_until
 
 
 def killed_in_a_step(site: Site, version: str) -> None:

@@ -14,6 +14,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.module im
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from local_aws.harness import Harness
 from local_aws.runner.simulated import SimulatedRunner
+from local_aws.settings import Rules, Settings
 
 ACCOUNT = "123456789012"
 HOOKS = (
@@ -33,6 +34,17 @@ TIMING = {
     "replacement": 30,
     "lookback": 600,
 }
+QUICK_TIMING = {
+    **TIMING,
+    "poll": 10,
+    "lock_renew": 20,
+    "lock_expiry": 40,
+    "window": 10,
+    "inconclusive_limit": 40,
+    "gate_period": 30,
+    "gate_periods": 1,
+}
+"""Few looks in a release: for campaigns that run thousands."""
 
 
 @dataclasses.dataclass
@@ -114,6 +126,10 @@ class Fleet:
         ecr.upload_layer_part(**where, uploadId=upload, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob)
         ecr.complete_layer_upload(**where, uploadId=upload, layerDigests=[digest])
         return {"digest": digest, "size": len(blob)}
+
+    def never_boots(self, version: str) -> None:
+        """From now on no instance of that version comes up."""
+        self.harness.runner.failing.add(f"SD_IMAGE_VERSION={version}")
 
     def params(self, **given: t.Any) -> dict[str, t.Any]:
         """Options of the release module with the defaults of its argument spec."""
@@ -300,6 +316,16 @@ class Fleet:
             logs.put_log_events(logGroupName=self.names.log_group, logStreamName=stream, logEvents=events)
 
 
-def make_harness() -> Harness:
+def make_harness(rules: Rules | None = None) -> Harness:
     """A harness whose instances boot in 5 virtual seconds."""
-    return Harness(runner=SimulatedRunner(boot_seconds=5, drain_seconds=1), direct=True)
+    runner = SimulatedRunner(boot_seconds=5, drain_seconds=1)
+    return Harness(runner=runner, settings=Settings(rules=rules or Rules()), direct=True)
+
+
+def make_fleet(harness: Harness, size: int) -> Fleet:
+    """A fleet of that size that runs 1.0.0, with 1.1.0 pushed."""
+    fleet = Fleet(harness, size)
+    fleet.build("1.0.0")
+    fleet.release(version="1.0.0")
+    fleet.build("1.1.0")
+    return fleet

@@ -11,24 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
-from tests.support.fleet import make_harness
+from tests.support.fleet import QUICK_TIMING, make_harness
 from tests.support.invariants import ACTIVE, lines_of, lowest_in_service, violations
 from tests.support.probe import Died, ProbedFleet, Trouble
 
 SIZE, LARGEST = 2, 4
-TIMING = {
-    "poll": 10,
-    "lock_renew": 20,
-    "lock_expiry": 40,
-    "lock_watch": 20,
-    "window": 10,
-    "inconclusive_limit": 40,
-    "gate_period": 30,
-    "gate_periods": 1,
-    "alarms_ok": 120,
-    "replacement": 30,
-    "lookback": 600,
-}
 SETTLING = 40
 REFUSALS = ("Conflict", "InvalidInput", "LockHeld", "NotFound")
 """Errors of a run that has changed nothing."""
@@ -43,7 +30,7 @@ class FleetMachine(RuleBasedStateMachine):
         super().__init__()
         self.harness = make_harness()
         self.fleet = ProbedFleet(self.harness, SIZE)
-        self.fleet.timing = TIMING
+        self.fleet.timing = QUICK_TIMING
         self.fleet.traffic.jobs_per_second = 0.5
         self.built: list[str] = []
         self.bad: set[str] = set()
@@ -244,7 +231,7 @@ class FleetMachine(RuleBasedStateMachine):
         if kind in ("failing", "slow"):
             getattr(traffic, kind).add(version)
         if kind == "broken":
-            self.harness.runner.failing.add(f"SD_IMAGE_VERSION={version}")  # type: ignore[attr-defined]  # simulated
+            self.fleet.never_boots(version)
         return version
 
     def _run(self, wish: t.Mapping[str, t.Any]) -> FleetError | dict[str, t.Any] | None:

@@ -12,22 +12,10 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet
+from tests.support.fleet import QUICK_TIMING, Fleet
 from tests.support.invariants import records
 
-TIMING = {
-    "poll": 5,
-    "lock_renew": 15,
-    "lock_expiry": 40,
-    "lock_watch": 20,
-    "window": 10,
-    "inconclusive_limit": 40,
-    "gate_period": 30,
-    "gate_periods": 1,
-    "alarms_ok": 120,
-    "replacement": 30,
-    "lookback": 600,
-}
+TIMING = {**QUICK_TIMING, "poll": 5, "lock_renew": 15}
 Wish = dict[str, t.Any]
 
 

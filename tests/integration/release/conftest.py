@@ -8,7 +8,7 @@ import typing as t
 import pytest
 
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet, make_harness
+from tests.support.fleet import Fleet, make_fleet, make_harness
 
 
 @pytest.fixture
@@ -21,8 +21,4 @@ def harness() -> t.Iterator[Harness]:
 @pytest.fixture
 def fleet(harness: Harness) -> Fleet:
     """A fleet of 5 that runs 1.0.0, with 1.1.0 pushed."""
-    fleet = Fleet(harness, 5)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
-    return fleet
+    return make_fleet(harness, 5)

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from local_aws.harness import Harness
-from tests.support.fleet import ACCOUNT, Fleet
+from tests.support.fleet import ACCOUNT, Fleet, make_fleet
 from tests.support.topic import Listener
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs" / "events.md"
@@ -23,11 +23,7 @@ SHAPE = {"version", "id", "detail-type", "source", "account", "time", "region", 
 @pytest.fixture
 def fleet(harness: Harness) -> Fleet:
     """A fleet of 2 that runs 1.0.0, with 1.1.0 pushed."""
-    fleet = Fleet(harness, 2)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
-    return fleet
+    return make_fleet(harness, 2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, make_fleet
 
 OTHER = "somebody-elses"
 Change = t.Callable[[Fleet], None]
@@ -19,11 +19,7 @@ Change = t.Callable[[Fleet], None]
 @pytest.fixture
 def two(harness: Harness) -> Fleet:
     """A fleet of 2 that runs 1.0.0, with 1.1.0 pushed."""
-    fleet = Fleet(harness, 2)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
-    return fleet
+    return make_fleet(harness, 2)
 
 
 def update(fleet: Fleet, **settings: t.Any) -> None:

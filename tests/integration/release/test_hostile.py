@@ -15,7 +15,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.module im
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import observe
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Action, Context, Kind
 from local_aws.harness import Harness
-from tests.support.fleet import TIMING, Fleet
+from tests.support.fleet import TIMING, Fleet, make_fleet
 
 
 def test_a_lost_reply_on_taking_the_first_lock_of_all(harness: Harness) -> None:
@@ -103,10 +103,7 @@ def test_losing_stable_instances_is_not_held_against_the_candidate(fleet: Fleet)
 
 
 def test_a_scale_out_does_not_end_the_canary(harness: Harness) -> None:
-    fleet = Fleet(harness, 4)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
+    fleet = make_fleet(harness, 4)
     params, lines = fleet.params(version="1.1.0", percentage="25"), []
     for _unused in range(400):
         result = run_release(fleet, params, check_mode=False, clock=fleet)

@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from local_aws.harness import Harness
-from tests.support.fleet import ACCOUNT, Fleet
+from tests.support.fleet import ACCOUNT, Fleet, make_fleet
 from tests.support.topic import Listener
 
 NAMES = pathlib.Path(__file__).parents[3] / "playbooks" / "vars" / "names.yml"
@@ -53,10 +53,7 @@ def test_it_stays_within_what_cloudwatch_looks_back_over(hours: float, period: i
 @pytest.fixture
 def fleet(harness: Harness) -> Fleet:
     """A fleet of 2 that runs 1.0.0, with the alarm, and a bad 1.1.0."""
-    fleet = Fleet(harness, 2)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
+    fleet = make_fleet(harness, 2)
     topic = fleet.names.releases_topic("us-east-1", ACCOUNT)
     fleet.client("cloudwatch").put_metric_alarm(**alarm(topic, 4))
     return fleet

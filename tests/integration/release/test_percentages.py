@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, make_fleet
 
 
 def held(fleet: Fleet, version: str, seconds: float) -> list[int]:
@@ -44,10 +44,7 @@ def _seconds(earlier: str, later: str) -> float:
     ],
 )
 def test_instances_at_each_step(harness: Harness, size: int, percentage: str, expected: list[int]) -> None:
-    fleet = Fleet(harness, size)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
+    fleet = make_fleet(harness, size)
 
     wish = {"version": "1.1.0", "percentage": percentage}
     printed = run_release(fleet, fleet.params(**wish), check_mode=True, clock=fleet)["plan"]

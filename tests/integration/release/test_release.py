@@ -78,7 +78,7 @@ def test_a_slow_version_goes_back(fleet: Fleet) -> None:
 
 
 def test_a_version_that_never_comes_up_goes_back_without_waiting_for_aws(fleet: Fleet) -> None:
-    fleet.harness.runner.failing.add("SD_IMAGE_VERSION=1.1.0")
+    fleet.never_boots("1.1.0")
     with pytest.raises(FleetError, match="2 instances of the candidate did not come into service"):
         fleet.release(version="1.1.0", percentage="20")
     assert fleet.versions() == ["1.0.0"] * 5

@@ -11,9 +11,8 @@ import pytest
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 from local_aws.harness import Harness
-from local_aws.runner.simulated import SimulatedRunner
-from local_aws.settings import Rules, Settings
-from tests.support.fleet import Fleet
+from local_aws.settings import Rules
+from tests.support.fleet import Fleet, make_fleet, make_harness
 
 READINGS = [
     Rules(),
@@ -27,27 +26,17 @@ READINGS = [
 PAUSING: dict[str, t.Any] = {"version": "1.1.0", "steps": [{"percentage": 34, "pause": True}, 100]}
 
 
-def small_fleet(harness: Harness) -> Fleet:
-    """A fleet of 3 that runs 1.0.0, with 1.1.0 pushed."""
-    fleet = Fleet(harness, 3)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
-    return fleet
-
-
 @pytest.fixture(params=range(len(READINGS)))
 def reading(request: pytest.FixtureRequest) -> t.Iterator[Fleet]:
     """A small fleet under one reading of each unclear rule, and under the other."""
-    runner = SimulatedRunner(boot_seconds=5, drain_seconds=1)
-    with Harness(runner=runner, settings=Settings(rules=READINGS[request.param]), direct=True) as harness:
-        yield small_fleet(harness)
+    with make_harness(READINGS[request.param]) as harness:
+        yield make_fleet(harness, 3)
 
 
 @pytest.fixture
 def three(harness: Harness) -> Fleet:
     """A small fleet under the usual reading."""
-    return small_fleet(harness)
+    return make_fleet(harness, 3)
 
 
 def is_back(fleet: Fleet) -> None:
@@ -315,7 +304,7 @@ def scale(fleet: Fleet, size: int) -> None:
 
 
 def test_a_failed_candidate_is_left_to_serve_where_nothing_could_replace_it(harness: Harness) -> None:
-    fleet = small_fleet(harness)
+    fleet = make_fleet(harness, 3)
     fleet.start(lambda line: "reached, judging" in line, version="1.1.0", percentage="34")
     stable = fleet.ledger.stable
     versions = [stable.template_version] if stable and stable.template_version else []

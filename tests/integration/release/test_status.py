@@ -12,7 +12,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.status import read_status
 from ansible_collections.diffusion.fleet.plugins.modules import release_info
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, make_fleet
 
 Status = t.Callable[..., dict[str, t.Any]]
 
@@ -20,11 +20,7 @@ Status = t.Callable[..., dict[str, t.Any]]
 @pytest.fixture
 def fleet(harness: Harness) -> Fleet:
     """A fleet of 2 that runs 1.0.0, with 1.1.0 pushed."""
-    fleet = Fleet(harness, 2)
-    fleet.build("1.0.0")
-    fleet.release(version="1.0.0")
-    fleet.build("1.1.0")
-    return fleet
+    return make_fleet(harness, 2)
 
 
 @pytest.fixture

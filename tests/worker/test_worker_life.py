@@ -163,11 +163,13 @@ def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
 
 
 def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deployment, start: StartWorker) -> None:
-    workers = [start({"SD_NOOP_MS": "8000", "SD_VISIBILITY_SECONDS": "3"}) for _unused in range(2)]
+    # Waiting for a drawing is no standstill, however long it takes.
+    settings = {"SD_NOOP_MS": "8000", "SD_VISIBILITY_SECONDS": "3", "SD_STUCK_SECONDS": "2"}
+    workers = [start(settings) for _unused in range(2)]
     deployment.send(request("slow"))
     assert deployment.wait("slow")["attempts"] == 1
     until(lambda: deployment.left() == 0)
-    assert sum(len(worker.events("job")) for worker in workers) == 1
+    assert sum("busy" in worker.states() for worker in workers) == 1
 
 
 def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
@@ -185,6 +187,24 @@ def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
     start()
     result = deployment.wait("stuck")
     assert (result["status"], result["attempts"]) == ("succeeded", 2)
+
+
+def test_a_job_that_hangs_after_its_drawing_goes_to_another_worker(
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
+) -> None:
+    with (bad_version / "api_scheduler/pictures.py").open("a") as encoder:
+        encoder.write("\n\ndef encode(picture, text):\n    __import__('threading').Event().wait()\n")
+    stuck = start({"SD_STUCK_SECONDS": "2", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
+    deployment.send(request("stuck"))
+    until(lambda: "busy" in stuck.states())
+    assert stuck.get("/health")[0] == 200
+    other = start({"SD_VISIBILITY_SECONDS": "3"})
+    result = deployment.wait("stuck", 30)
+    assert (result["status"], result["worker"]["instance_id"]) == ("succeeded", other.imds.items["instance-id"])
+    assert stuck.get("/health")[0] == 503
+    assert stuck.process.poll() is None
 
 
 def test_a_background_thread_that_ends_takes_the_worker_with_it(start: StartWorker, bad_version: Path) -> None:

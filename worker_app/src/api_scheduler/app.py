@@ -23,6 +23,7 @@ from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life, State
 from api_scheduler.logs import Log
+from api_scheduler.progress import Progress, any_hangs
 from api_scheduler.protection import Protection
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
@@ -42,6 +43,7 @@ class App:
     life: Life
     worker: Worker
     draw_thread: DrawThread
+    hangs: t.Callable[[], bool]
     leases: Leases
     watcher: Watcher
     protection: Protection
@@ -94,8 +96,7 @@ class App:
 
     def _healthy(self) -> bool:
         # Worked out afresh for every probe: one bad moment must not latch.
-        moving = self.draw_thread.alive() and self.draw_thread.stalled() < self.settings.hang_seconds
-        return moving and not self.life.broken
+        return self.draw_thread.alive() and not self.hangs() and not self.life.broken
 
     def _ready(self) -> bool:
         return self.life.state in (State.READY, State.BUSY) and self._healthy()
@@ -110,7 +111,7 @@ class App:
             "image_version": self.settings.image_version,
             "release_id": self.settings.release_id,
             "jobs": self.reporter.jobs,
-            "stalled_seconds": round(self.draw_thread.stalled(), 3),
+            "stalled_seconds": round(self.draw_thread.progress.stalled(), 3),
             "hang_seconds": self.settings.hang_seconds,
         }
 
@@ -165,12 +166,13 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", "")
     )
     life, engine = Life(clock, log), engines.create(settings, clock)
-    draw_thread = DrawThread(engine, clock)
+    drawing, progress = (Progress(clock, limit) for limit in (settings.hang_seconds, settings.stuck_seconds))
+    draw_thread, hangs = DrawThread(engine, drawing), any_hangs(drawing, progress)
     releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
     reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
-    leases = Leases(clients.sqs, settings.visibility_seconds, settings.hang_seconds, draw_thread.stalled, clock, log)
+    leases = Leases(clients.sqs, settings.visibility_seconds, hangs, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
-    watcher = Watcher(hooks, metadata, life, draw_thread.stalled, settings.hang_seconds, clock, log)
+    watcher = Watcher(hooks, metadata, life, hangs, clock, log)
     protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
     desk = Desk(
         settings=settings,
@@ -181,6 +183,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         releases=releases,
         leases=leases,
         draw_thread=draw_thread,
+        progress=progress,
         native_side=lambda: engine.native_side,
         life=life,
         leaving=watcher.leaving,
@@ -189,7 +192,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         log=log,
     )
     worker = _worker(desk, watcher, protection)
-    return App(settings, life, worker, draw_thread, leases, watcher, protection, reporter, identity, engine, log)
+    return App(settings, life, worker, draw_thread, hangs, leases, watcher, protection, reporter, identity, engine, log)
 
 
 def _worker(desk: Desk, watcher: Watcher, protection: Protection) -> Worker:

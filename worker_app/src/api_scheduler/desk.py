@@ -14,6 +14,7 @@ from api_scheduler.drawing import DrawThread
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life
 from api_scheduler.logs import Log
+from api_scheduler.progress import Progress
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
 from api_scheduler.reports import Reporter
@@ -37,6 +38,8 @@ class Desk:
     releases: ReleaseStatus
     leases: Leases
     draw_thread: DrawThread
+    progress: Progress
+    """Of the thread that settles messages: it moves while it waits for a drawing."""
     native_side: t.Callable[[], int]
     life: Life
     leaving: t.Callable[[], bool]
@@ -48,6 +51,7 @@ class Desk:
     def patiently(self, call: t.Callable[[], _T]) -> _T:
         """Try again for half a minute beyond botocore's own retries: what was drawn is worth waiting for."""
         for seconds in _PATIENCE_SECONDS:
+            self.progress.moved()
             try:
                 return call()
             except AwsFailure as error:

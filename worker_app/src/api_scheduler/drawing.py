@@ -8,21 +8,20 @@ import threading
 import typing as t
 from concurrent.futures import Future
 
-from api_scheduler.clock import Clock
 from api_scheduler.documents.txt2img import Drawing
 from api_scheduler.engines.base import Engine, Picture
+from api_scheduler.progress import Progress
 
 _Task = tuple[t.Callable[[], t.Any], "Future[t.Any]"]
 
 
 class DrawThread:
-    """Runs the engine. ``stalled`` tells how long the present work has shown no progress."""
+    """Runs the engine. Every step of a drawing is progress."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, progress: Progress) -> None:
         self._engine = engine
-        self._clock = clock
+        self.progress = progress
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._progress_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="draw", daemon=True)
 
     def start(self) -> None:
@@ -37,22 +36,17 @@ class DrawThread:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def stalled(self) -> float:
-        """Seconds since the work in hand last progressed; 0 while there is none."""
-        at = self._progress_at
-        return 0.0 if at is None else max(0.0, self._clock.monotonic() - at)
-
     def load(self) -> Future[None]:
         """Load the engine. It shows no progress on the way, so it is not watched for any."""
         return self._submit(self._engine.load)
 
     def warm_up(self) -> Future[Picture]:
         """Draw the warm-up picture."""
-        return self._submit(lambda: self._watched(lambda: self._engine.warm_up(self._progress)))
+        return self._submit(lambda: self._watched(lambda: self._engine.warm_up(self.progress.moved)))
 
     def draw(self, job: Drawing) -> Future[list[Picture]]:
         """Draw a job's pictures."""
-        return self._submit(lambda: self._watched(lambda: self._engine.draw([job], self._progress)[0]))
+        return self._submit(lambda: self._watched(lambda: self._engine.draw([job], self.progress.moved)[0]))
 
     def _submit(self, work: t.Callable[[], t.Any]) -> Future[t.Any]:
         future: Future[t.Any] = Future()
@@ -68,11 +62,8 @@ class DrawThread:
                 future.set_exception(error)
 
     def _watched(self, work: t.Callable[[], t.Any]) -> t.Any:
-        self._progress()
+        self.progress.moved()
         try:
             return work()
         finally:
-            self._progress_at = None
-
-    def _progress(self) -> None:
-        self._progress_at = self._clock.monotonic()
+            self.progress.done()

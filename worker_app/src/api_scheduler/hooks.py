@@ -69,16 +69,14 @@ class Watcher:
         hooks: LifecycleHooks,
         metadata: Metadata,
         life: Life,
-        stalled: t.Callable[[], float],
-        hang_seconds: float,
+        hangs: t.Callable[[], bool],
         clock: Clock,
         log: Log,
     ) -> None:
         self._hooks = hooks
         self._metadata = metadata
         self._life = life
-        self._stalled = stalled
-        self._hang = hang_seconds
+        self._hangs = hangs
         self._clock = clock
         self._log = log
         self._warm_at: float | None = None
@@ -96,7 +94,7 @@ class Watcher:
         """One poll."""
         self._notice_fate()
         self._answer_launch()
-        if self._terminating and self._stalled() < self._hang and self._beat_due():
+        if self._terminating and not self._hangs() and self._beat_due():
             self._hooks.heartbeat(TERMINATE)
 
     def leaving(self) -> bool:

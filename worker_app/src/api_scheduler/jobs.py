@@ -67,6 +67,7 @@ class Jobs:
 
     def settle(self, message: Message) -> None:
         """Bring the message to an end, or give it back. Never raises."""
+        self._desk.progress.moved()
         self._desk.leases.hold(message)
         try:
             self._settle(message)
@@ -80,6 +81,7 @@ class Jobs:
             self._despair(message)
         finally:
             self._desk.leases.release(message)
+            self._desk.progress.done()
 
     def return_untouched(self, message: Message) -> None:
         """Give a message back at once, before anything was done with it. Never raises."""
@@ -186,9 +188,10 @@ class Jobs:
         done = threading.Event()
         future.add_done_callback(lambda _future: done.set())
         while not self._desk.clock.wait(done, _LOOK_SECONDS):
+            self._desk.progress.moved()
             if self._desk.life.overdue():
                 return "overdue"
-            if self._desk.draw_thread.stalled() >= self._desk.settings.hang_seconds:
+            if self._desk.draw_thread.progress.hangs():
                 return "hung"
         return "done"
 

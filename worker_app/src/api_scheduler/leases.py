@@ -20,9 +20,9 @@ class _Held:
     renewed: float
 
 
-def may_extend(held_seconds: float, stalled_seconds: float, visibility_seconds: float, hang_seconds: float) -> bool:
+def may_extend(held_seconds: float, hangs: bool, visibility_seconds: float) -> bool:
     """Whether a lease may be extended once more: its job progresses, and SQS's 12 hours are not used up."""
-    return stalled_seconds < hang_seconds and held_seconds + visibility_seconds < MAX_VISIBILITY_SECONDS
+    return not hangs and held_seconds + visibility_seconds < MAX_VISIBILITY_SECONDS
 
 
 class Leases:
@@ -32,15 +32,13 @@ class Leases:
         self,
         sqs: Client,
         visibility_seconds: int,
-        hang_seconds: float,
-        stalled: t.Callable[[], float],
+        hangs: t.Callable[[], bool],
         clock: Clock,
         log: Log,
     ) -> None:
         self._sqs = sqs
         self._visibility = visibility_seconds
-        self._hang = hang_seconds
-        self._stalled = stalled
+        self._hangs = hangs
         self._clock = clock
         self._log = log
         self._held: dict[str, _Held] = {}
@@ -68,7 +66,7 @@ class Leases:
         with self._lock:
             due = [held for held in self._held.values() if now - held.renewed >= self._visibility / 3]
         for held in due:
-            if may_extend(now - held.since, self._stalled(), self._visibility, self._hang):
+            if may_extend(now - held.since, self._hangs(), self._visibility):
                 self._extend(held, now)
 
     def _extend(self, held: _Held, now: float) -> None:

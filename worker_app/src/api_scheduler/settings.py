@@ -56,6 +56,7 @@ class Settings:
     backoff_seconds: float
     hook_poll_seconds: float
     hang_seconds: float
+    stuck_seconds: float
     drain_seconds: float
     noop_ms: float
     torch_threads: int
@@ -98,6 +99,7 @@ def _tuning(env: Env) -> dict[str, t.Any]:
         "backoff_seconds": _number(env, "SD_BACKOFF_SECONDS", 10, 0, 900),
         "hook_poll_seconds": _number(env, "SD_HOOK_POLL_SECONDS", 5, 0.05, 60),
         "hang_seconds": _number(env, "SD_HANG_SECONDS", 120, 0.1, 3600),
+        "stuck_seconds": _number(env, "SD_STUCK_SECONDS", 600, 0.1, 3600),
         "drain_seconds": _number(env, "SD_DRAIN_SECONDS", 110, 0, 7200),
         "noop_ms": _number(env, "SD_NOOP_MS", 0, 0, 3_600_000),
     }

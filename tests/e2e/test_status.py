@@ -17,7 +17,7 @@ def shown(site: Site, *arguments: str) -> list[str]:
     environment = {**os.environ, "AWS_ENDPOINT_URL": site.endpoint, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     command = [str(ANSIBLE_PLAYBOOK), "playbooks/status.yml", "-e", "deployment_id=e2e", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment | {"LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=True
+        command, cwd=ROOT, env=environment | {"LC_ALL": "C.UTF-8", "PWD": str(ROOT)}, capture_output=True, text=True, check=True
     )
     return done.stdout.splitlines()
 
@@ -32,7 +32,8 @@ def test_text_is_a_tree_of_plain_lines(site: Site) -> None:
 
 def test_json_is_one_line_of_the_output_and_the_whole_of_a_file(site: Site, tmp_path: pathlib.Path) -> None:
     target = tmp_path / "status.json"
-    lines = shown(site, "-e", "status_format=json", "-e", f"status_file={target}")
+    from_here = os.path.relpath(target, ROOT)
+    lines = shown(site, "-e", "status_format=json", "-e", f"status_file={from_here}")
     documents = [json.loads(line) for line in lines if line.startswith("{")]
     assert len(documents) == 1
     assert documents[0] == json.loads(target.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ help: ## Show this list
 env: ## Create or refresh the two environments under .venv/
 	@scripts/environment.sh all
 
-check: env ## Format, lint, types, shape and the fast tests (under a minute)
+check: env ## Format, lint, types, shape and the fast tests (about a minute)
 	@scripts/timed ruff $(BIN)/ruff check --quiet .
 	@scripts/timed format $(BIN)/ruff format --check --quiet .
 	@scripts/timed shape $(BIN)/python scripts/check_shape.py

@@ -13,9 +13,10 @@ author:
 description:
   - Takes a release of a Stable Diffusion fleet forward or back. The version goes out by percentage through an instance refresh,
     is judged on finished jobs at every step, and goes back by itself when it is worse.
-  - In a playbook the action plugin of the same name calls the module again and again until the release is over, and shows
-    every line live. Everything that a run needs to go on is kept in AWS, so a run that dies is taken up by the next one.
-  - Called once, the module works for about O(hold) seconds and answers RV(done=false) when the release is not over.
+  - In a playbook the action plugin of the same name follows the release to its end and shows every line live. Everything that a run
+    needs to go on is kept in AWS, so a run that dies is taken up by the next one.
+  - Called without the plugin, or on another machine than the controller, the module works for about O(hold) seconds and answers
+    RV(done=false) when the release is not over.
 options:
   deployment_id:
     description: The deployment, 2 to 20 lower-case letters, digits and hyphens.

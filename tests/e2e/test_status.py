@@ -15,10 +15,9 @@ from tests.support.playbooks import ANSIBLE_PLAYBOOK, ROOT
 def shown(site: Site, *arguments: str) -> list[str]:
     """The lines that a shell shows."""
     environment = {**os.environ, "AWS_ENDPOINT_URL": site.endpoint, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment |= {"LC_ALL": "C.UTF-8", "PWD": str(ROOT)}
     command = [str(ANSIBLE_PLAYBOOK), "playbooks/status.yml", "-e", "deployment_id=e2e", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment | {"LC_ALL": "C.UTF-8", "PWD": str(ROOT)}, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 

@@ -38,6 +38,8 @@ options:
     description:
       - Job lines of the candidate, with the fields of the log lines C(outcome), C(error_type), C(draw_ms), C(steps), C(pixels),
         C(sequence), C(smoke), C(instance_id) and C(time). Only C(outcome) is needed. Without C(time) the order of the list is kept.
+      - Latencies are compared of jobs that have C(draw_ms), C(steps), C(pixels) and C(sequence), the number since the worker's boot.
+      - The workers' lines with C(state=warming) may be among them. They tell of restarts.
     type: list
     elements: dict
   stable_jobs:

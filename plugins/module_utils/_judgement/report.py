@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job, parse_lines
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job, in_order, parse_line
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import LIMITS_SPEC, make_limits
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.verdict import judge
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.jobs import read_jobs
@@ -52,10 +52,13 @@ def _jobs(aws: Aws, params: t.Mapping[str, t.Any], side: str) -> list[Job]:
 
 def _given_jobs(name: str, lines: t.Sequence[t.Mapping[str, t.Any]]) -> list[Job]:
     """Jobs of a list: a damaged entry is an error here, since somebody wrote it down."""
+    rows = []
     for number, line in enumerate(lines):
-        if not parse_lines([(0.0, {"sequence": 1, **line})]):
+        row = parse_line(0.0, line)
+        if row is None:
             raise InvalidInput(f"{name}[{number}] is no job line: it needs outcome, and numbers in the other fields.")
-    return parse_lines((0.0, line) for line in lines)
+        rows.append(row)
+    return in_order(rows)
 
 
 def _log_group(params: t.Mapping[str, t.Any]) -> str:

@@ -9,7 +9,12 @@ import datetime as dt
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, aws_call, error_code
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import Job, in_order, parse_line
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.jobs import (
+    Job,
+    in_order,
+    parse_line,
+    parse_lines,
+)
 
 LATE = 300_000
 """Milliseconds by which a line may arrive later than a younger one and be read still; a fresh run reads it anyway."""
@@ -52,8 +57,7 @@ def read_jobs(logs: t.Any, log_group: str, release_id: str, since: dt.datetime, 
     """The jobs that a release finished and the restarts of its workers in that time, in order of time."""
     window = {"startTime": _milliseconds(since)} | ({"endTime": _milliseconds(until)} if until else {})
     events = _events(logs, log_group, release_id, window, lambda: None)
-    rows = (parse_line(event["timestamp"] / 1000, event["message"]) for event in events)
-    return in_order(row for row in rows if row is not None)
+    return parse_lines((event["timestamp"] / 1000, event["message"]) for event in events)
 
 
 def _milliseconds(time: dt.datetime) -> int:

@@ -79,6 +79,19 @@ def test_jobs_given_in_lists_are_judged_without_aws(run: t.Callable[..., dict[st
     assert run(candidate_jobs=lines(3), limits={"min_jobs": 4})["verdict"] == "inconclusive"
 
 
+def test_a_list_may_hold_the_lines_of_workers_that_begin(run: t.Callable[..., dict[str, t.Any]]) -> None:
+    warming = {"event": "state", "state": "warming", "instance_id": f"i-{CANDIDATE}"}
+    found = run(candidate_jobs=[warming, *lines(20), warming, *lines(20)])
+    assert (found["candidate"]["jobs"], found["candidate"]["restarts"]) == (40, 1)
+    assert "no job line" in run(candidate_jobs=[{**warming, "state": "ready"}])["msg"]
+
+
+def test_jobs_without_their_number_are_judged_but_for_their_latency(run: t.Callable[..., dict[str, t.Any]]) -> None:
+    slow = [{key: row[key] for key in row if key != "sequence"} for row in lines(60, draw_ms=5000.0)]
+    found = run(candidate_jobs=slow, stable_jobs=lines(300, release_id=STABLE))
+    assert (found["verdict"], found["latency_ratio"]) == ("pass", None)
+
+
 def test_releases_are_compared_by_their_lines_in_the_log(
     run: t.Callable[..., dict[str, t.Any]], harness: Harness
 ) -> None:

@@ -36,7 +36,6 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
         name=names.group,
         arn=found["AutoScalingGroupARN"],
         desired=found["DesiredCapacity"],
-        minimum=found["MinSize"],
         maximum=found["MaxSize"],
         template_version=_version_of(saved, names.group),
         members=tuple(_member(row, names.group, own_id) for row in found.get("Instances", ())),
@@ -51,11 +50,6 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
 def _describe_group(autoscaling: t.Any, name: str) -> dict[str, t.Any] | None:
     groups = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     return dict(groups[0]) if groups else None
-
-
-def template_name(autoscaling: t.Any, names: Names) -> str | None:
-    """Name of the launch template that the group has saved; None for a launch configuration, or no group."""
-    return _saved(_describe_group(autoscaling, names.group) or {}).get("LaunchTemplateName")
 
 
 def _version_of(template: t.Mapping[str, t.Any], own: str, own_id: str | None = None) -> str | None:
@@ -74,9 +68,7 @@ def _member(row: t.Mapping[str, t.Any], own: str, own_id: str | None) -> Member:
     return Member(
         instance_id=row["InstanceId"],
         lifecycle=row["LifecycleState"],
-        health=row["HealthStatus"],
         template_version=_version_of(row.get("LaunchTemplate") or {}, own, own_id),
-        protected=row.get("ProtectedFromScaleIn", False),
     )
 
 
@@ -136,8 +128,6 @@ def _activities(autoscaling: t.Any, group: str, since: dt.datetime) -> list[dict
 @aws_call("read the tags of failed instances")
 def of_release(ec2: t.Any, instances: t.Sequence[str], release_id: str) -> list[str]:
     """Those of the instances that were launched for that release."""
-    if not instances:
-        return []
     filters = [
         {"Name": "resource-id", "Values": list(instances)},
         {"Name": "key", "Values": ["ReleaseId"]},

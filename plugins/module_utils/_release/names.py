@@ -57,16 +57,6 @@ class Names:
         return f"{self.root}/image-version"
 
     @property
-    def previous_version(self) -> str:
-        """Parameter: the version a rollback returns to."""
-        return f"{self.root}/previous-version"
-
-    @property
-    def deployment_status(self) -> str:
-        """Parameter: stable, in-progress or rolling-back."""
-        return f"{self.root}/deployment-status"
-
-    @property
     def lock_path(self) -> str:
         """The path above the locks, one parameter an epoch."""
         return f"{self.root}/lock/"

@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, aws_call, error_code
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, left_behind
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._requests.api import queue_url
 
 FAILED = "state/failed/"
 BATCH = 40
@@ -126,12 +127,6 @@ def _send_message(sqs: t.Any, url: str, body: str, marks: t.Mapping[str, str]) -
             raise
         return False
     return True
-
-
-@aws_call("find a queue of the deployment")
-def queue_url(sqs: t.Any, name: str) -> str:
-    """The address of a queue."""
-    return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
 
 
 @aws_call("read a failed request")

@@ -9,8 +9,10 @@ import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Smoke
+from ansible_collections.diffusion.fleet.plugins.module_utils._requests.api import find_queue
 
 RELEASE_ID = re.compile(r"[0-9a-f]{12}")
 BATCH = 10
@@ -59,19 +61,14 @@ def ensure_queue(sqs: t.Any, names: Names, release_id: str) -> bool:
 
 def send(sqs: t.Any, names: Names, release_id: str, bodies: t.Sequence[str]) -> None:
     """Send to the release's own queue; a queue that is gone (a release from before) is no error."""
-    url = _queue_url(sqs, names.smoke_queue(release_id)) if bodies else None
-    for start in range(0, len(bodies) if url else 0, BATCH):
-        _send_batch(sqs, t.cast(str, url), bodies[start : start + BATCH])
-
-
-@aws_call("find the smoke queue")
-def _queue_url(sqs: t.Any, name: str) -> str | None:
+    if not bodies:
+        return
     try:
-        return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
-    except sqs.exceptions.ClientError as error:
-        if "NonExistentQueue" in error_code(error) or "QueueDoesNotExist" in error_code(error):
-            return None
-        raise
+        url = find_queue(sqs, names.smoke_queue(release_id))
+    except NotFound:
+        return
+    for start in range(0, len(bodies), BATCH):
+        _send_batch(sqs, url, bodies[start : start + BATCH])
 
 
 @aws_call("send smoke requests")

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, aws_call
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
-from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, registry, store, templates
+from ansible_collections.diffusion.fleet.plugins.module_utils._release import history, registry, store, templates
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption, Facts, Host, infer
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import NONE
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
@@ -35,7 +35,7 @@ def look(aws: Aws, names: Names, group: Group, parameters: store.Parameters) -> 
     facts = _facts(aws, names, group, parameters)
     if not facts.hosts and not _believable(facts):
         return None  # the parameter alone says so: the next run writes it back
-    _check_name(names, fleet.template_name(aws.client("autoscaling"), names))
+    _check_name(names, group.template_name)
     return infer(names, facts)
 
 

@@ -180,10 +180,8 @@ class Member:
 
     instance_id: str
     lifecycle: str
-    health: str
     template_version: str | None
     """What it was launched from; of another template than the group's own, ``name:version``."""
-    protected: bool = False
 
     @property
     def in_service(self) -> bool:
@@ -203,7 +201,6 @@ class Group:
     name: str
     arn: str
     desired: int
-    minimum: int
     maximum: int
     template_version: str | None
     """The version the group has saved; of another template than the group's own, ``name:version``."""

@@ -34,14 +34,14 @@ LEDGER = Ledger(
 
 def after(refreshes: int) -> Action:
     """All steps have passed, so many refreshes again have succeeded, and an instance runs something else still."""
-    members = (Member("i-1", "InService", "Healthy", "3"), Member("i-2", "InService", "Healthy", "other:3"))
+    members = (Member("i-1", "InService", "3"), Member("i-2", "InService", "other:3"))
     return advance(
         Observation(
             now=NOW,
             options=Options("demo", Goal.DEPLOYED, "run", "tester", "here"),
             context=Context(prepared=True, refreshed_again=refreshes),
             ledger=LEDGER,
-            group=Group("sd", "arn", 2, 0, 4, "3", members),
+            group=Group("sd", "arn", 2, 4, "3", members),
             projections={},
             refresh=Refresh("r", "Successful", "3", 100, "", NOW),
             plan=make_plan(2, [Wish(100)], checkpoint_delay=60, bake_time=60, replacement_seconds=30, surge=True),

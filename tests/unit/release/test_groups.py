@@ -14,7 +14,7 @@ def test_weights_other_than_one_are_refused(weights: tuple[str | None, ...], ref
     overrides = [
         {"InstanceType": "g5.xlarge", **({"WeightedCapacity": weight} if weight else {})} for weight in weights
     ]
-    group = Group("sd", "arn", 4, 0, 8, "1", mixed_policy={"LaunchTemplate": {"Overrides": overrides}})
+    group = Group("sd", "arn", 4, 8, "1", mixed_policy={"LaunchTemplate": {"Overrides": overrides}})
     failure = refuse_any(group)
     if refused is None:
         assert failure is None

@@ -31,7 +31,7 @@ STABLE = Release("1.0.0", "sha256:1", "aaaaaaaaaaaa", "2")
 def seen(desired: int, foreign: int, generation: int, context: Context) -> Observation:
     """A group of so many, some of which run another template, whatever is ended."""
     members = [
-        Member(f"i-{generation}{number}", "InService", "Healthy", "other:2" if number < foreign else "2")
+        Member(f"i-{generation}{number}", "InService", "other:2" if number < foreign else "2")
         for number in range(desired)
     ]
     return Observation(
@@ -39,7 +39,7 @@ def seen(desired: int, foreign: int, generation: int, context: Context) -> Obser
         options=Options("demo", Goal.ROLLED_BACK, "run", "tester", "here"),
         context=context,
         ledger=Ledger(stable=STABLE, status=Status.ROLLING_BACK),
-        group=Group("sd", "arn", desired, 0, 99, "2", tuple(members)),
+        group=Group("sd", "arn", desired, 99, "2", tuple(members)),
         projections={},
     )
 

@@ -31,11 +31,15 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.adoption import Adoption
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import started_for_us
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import (
+    Ledger,
+    Release,
+    Status,
+    release_fields,
+)
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.observe import plan_for, release_alarms
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pause_actions import PauseActions
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, onward
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.records import release_fields
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.retreat import MAX_BACK_STARTS, after_ending
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     Action,
@@ -110,8 +114,7 @@ class Actions(PauseActions):
         self._guard.check(seen)
         if adoption.pin is not None:
             fleet.update_group(self._aws.client("autoscaling"), self._names, seen.group, adoption.pin)
-        by = f"{seen.options.owner}@{seen.options.host}"
-        record = adoption.record(self._names, by, seen.now.isoformat())
+        record = adoption.record(self._names, seen.options.by, seen.now.isoformat())
         history.write(self._aws.client("s3"), self._bucket(seen), record)
         return dataclasses.replace(self._guard.claim(seen), changed=True)
 
@@ -140,7 +143,7 @@ class Actions(PauseActions):
             target.release,
             epoch=seen.held_epoch,
             at=seen.now.isoformat(),
-            by=f"{seen.options.owner}@{seen.options.host}",
+            by=seen.options.by,
             template_version=number,
         )
         self._open_record(seen, opened, "deploy", plan_for(seen.options, seen.ledger, seen.group))
@@ -247,7 +250,7 @@ class Actions(PauseActions):
             seen.before,
             epoch=seen.held_epoch,
             at=seen.now.isoformat(),
-            by=f"{seen.options.owner}@{seen.options.host}",
+            by=seen.options.by,
             reason=action.reason,
         )
         self._open_record(seen, left, "rollback", None)

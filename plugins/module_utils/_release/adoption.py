@@ -25,6 +25,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger im
     Ledger,
     Rejection,
     Release,
+    release_fields,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.targets import past_releases
@@ -92,7 +93,7 @@ class Adoption:
             "kind": KIND,
             "deployment_id": names.deployment_id,
             "version": stable.version,
-            "candidate": dataclasses.asdict(stable),
+            "candidate": release_fields(stable),
             "from": None,
             "plan": None,
             "verdicts": [],

@@ -60,10 +60,12 @@ def is_cold(seen: Observation) -> bool:
 
 
 def is_ours(ledger: Ledger, refresh: Refresh) -> bool:
+    """Whether that refresh is the one of the open release."""
     return ledger.refresh_id is not None and refresh.refresh_id == ledger.refresh_id
 
 
 def give_up(reason: str) -> Action:
+    """Back to the stable release, for that reason."""
     return Action(Kind.RETREAT, f"fail: {reason}", reason=reason)
 
 
@@ -253,8 +255,7 @@ def pass_step(seen: Observation, step: Step, reached: int, line: str) -> Action:
 
 def _promoted(seen: Observation, label: str, sentence: str, reached: int) -> Action:
     """By hand, whatever the time; for all the rest at once the refresh has to be started anew without stops."""
-    by = f"{seen.options.owner}@{seen.options.host}"
-    line = f"{label}: promoted by hand by {by}: {sentence}"
+    line = f"{label}: promoted by hand by {seen.options.by}: {sentence}"
     anew = seen.options.full and reached < len(t.cast(Plan, seen.plan).judged)
     return Action(Kind.PASS_STEP, line, step=reached, by_hand=True, pause=TO_GO_ON if anew else "")
 

@@ -18,7 +18,6 @@ def verdict_row(seen: Observation, action: Action) -> dict[str, t.Any]:
     """The verdict on a step: what was planned and asked of it, how many instances ran, and the numbers."""
     planned = dataclasses.asdict(t.cast(Plan, seen.plan).judged[action.step - 1])
     candidate = seen.ledger.candidate
-    by = f"{seen.options.owner}@{seen.options.host}" if action.by_hand else None
     return {
         "step": action.step,
         **planned,
@@ -26,7 +25,7 @@ def verdict_row(seen: Observation, action: Action) -> dict[str, t.Any]:
         "in_service": seen.group.in_service,
         "reached_at": seen.ledger.step_reached_at,
         "decided_at": seen.now.isoformat(),
-        "promoted_by": by,
+        "promoted_by": seen.options.by if action.by_hand else None,
         **(seen.verdict.as_dict() if seen.verdict else {}),
     }
 

@@ -81,7 +81,7 @@ def _finished(seen: Observation) -> Action:
 
 def _without_lock(seen: Observation) -> Action:
     if seen.context.epoch is not None:
-        holder = f" by {_who(seen.lock)}" if seen.lock else ""
+        holder = f" by {seen.lock.by}" if seen.lock else ""
         text = (
             f"The lock of {seen.options.deployment_id} was taken over{holder}; this run stops and changes nothing more."
         )
@@ -110,15 +110,11 @@ def _watch(seen: Observation, lock: Lock) -> Action:
     context = seen.context
     if context.watched_epoch == lock.epoch and context.watched_modified != lock.modified.isoformat():
         text = (
-            f"{_who(lock)} is releasing {seen.options.deployment_id} right now and holds its lock "
+            f"{lock.by} is releasing {seen.options.deployment_id} right now and holds its lock "
             f"(/lock/{lock.epoch}); nothing was changed. Wait for that run, or watch it with status.yml."
         )
         return Action(Kind.REFUSE, text, failure=LockHeld(text, holder=lock.owner, host=lock.host, epoch=lock.epoch))
-    return Action(Kind.WATCH, f"lock held by {_who(lock)}: watching whether it is still renewed")
-
-
-def _who(lock: Lock | None) -> str:
-    return f"{lock.owner}@{lock.host}" if lock else "nobody"
+    return Action(Kind.WATCH, f"lock held by {lock.by}: watching whether it is still renewed")
 
 
 def _enter(seen: Observation) -> Action:
@@ -162,7 +158,7 @@ def _unreported(seen: Observation) -> bool:
 
 def _drifted(seen: Observation) -> bool:
     """Whether the group does not run what the ledger calls stable."""
-    template = seen.ledger.stable.template_version if seen.ledger.stable else None
+    template = seen.ledger.stable_template
     return seen.group.template_version != template or seen.group.strangers(template) > 0
 
 

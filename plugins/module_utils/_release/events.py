@@ -18,8 +18,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import 
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.advance import reached_steps
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import (
     Ledger,
-    Release,
     Status,
+    release_fields,
     returned,
     succeeded,
 )
@@ -70,13 +70,17 @@ def _releases(seen: Observation, kind: Kind) -> dict[str, t.Any]:
     ledger = seen.ledger
     target = seen.target.release if seen.target else None
     if kind is Kind.BEGIN:
-        return {"candidate": _fields(target)}
+        return {"candidate": release_fields(target)}
     if kind is Kind.LEAVE:
-        return {"candidate": _fields(ledger.stable), "stable": _fields(target), "previous": _fields(seen.before)}
+        return {
+            "candidate": release_fields(ledger.stable),
+            "stable": release_fields(target),
+            "previous": release_fields(seen.before),
+        }
     if kind is Kind.SUCCEED:
         ended = succeeded(ledger, at=seen.now.isoformat())
-        return {"stable": _fields(ended.stable), "previous": _fields(ended.previous)}
-    return {"previous": _fields(returned(ledger).previous)} if kind is Kind.RETURN else {}
+        return {"stable": release_fields(ended.stable), "previous": release_fields(ended.previous)}
+    return {"previous": release_fields(returned(ledger).previous)} if kind is Kind.RETURN else {}
 
 
 def of_takeover(seen: Observation) -> list[Event]:
@@ -141,17 +145,13 @@ def document(names: Names, seen: Observation, event: Event) -> dict[str, t.Any]:
             "schema": SCHEMA,
             "deployment_id": names.deployment_id,
             "sequence": event.sequence,
-            "by": f"{seen.options.owner}@{seen.options.host}",
-            "candidate": _fields(ledger.candidate),
-            "stable": _fields(ledger.stable),
-            "previous": _fields(ledger.previous),
+            "by": seen.options.by,
+            "candidate": release_fields(ledger.candidate),
+            "stable": release_fields(ledger.stable),
+            "previous": release_fields(ledger.previous),
             **event.detail,
         },
     }
-
-
-def _fields(release: Release | None) -> dict[str, t.Any] | None:
-    return dataclasses.asdict(release) if release is not None else None
 
 
 def publish(sns: t.Any, names: Names, seen: Observation, event: Event) -> None:

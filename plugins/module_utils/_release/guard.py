@@ -32,7 +32,7 @@ class Guard:
         if not store.create_lock(self._aws.client("ssm"), self._names, epoch, record):
             return seen.context  # somebody was first, or the first reply was lost: the next look tells
         now = seen.now.isoformat()
-        dead = f"{seen.lock.owner}@{seen.lock.host}" if seen.lock else None
+        dead = seen.lock.by if seen.lock else None
         return dataclasses.replace(seen.context, epoch=epoch, renewed_at=now, held_since=now, taken_from=dead)
 
     def claim(self, seen: Observation) -> Context:

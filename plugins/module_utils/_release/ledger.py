@@ -42,6 +42,11 @@ class Release:
     """When it became stable, ISO 8601."""
 
 
+def release_fields(release: Release | None) -> dict[str, t.Any] | None:
+    """A release as results, events and the history have it."""
+    return dataclasses.asdict(release) if release else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Rejection:
     """A release that was tried and sent back, or left by hand."""
@@ -86,6 +91,11 @@ class Ledger:
         """Whether a release or a rollback is under way."""
         return self.status is not Status.STABLE
 
+    @property
+    def stable_template(self) -> str | None:
+        """The template version that stable instances are launched from; None before the first release."""
+        return self.stable.template_version if self.stable else None
+
     def is_rejected(self, digest: str) -> bool:
         """Whether that image was rejected; the one that is stable was not, whatever host settings were."""
         stable = self.stable is not None and self.stable.digest == digest
@@ -102,6 +112,10 @@ class Ledger:
             "previous-version": self.previous.version if self.previous else NONE,
             "deployment-status": self.status.value,
         }
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """For the results of modules."""
+        return dataclasses.asdict(self) | {"status": self.status.value}
 
     def to_json(self) -> str:
         """Compact JSON, to fit a standard parameter: the oldest rejections lose their reasons, then give way."""

@@ -21,7 +21,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.setting
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.follower import Follower
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Status
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.pausing import hurrying, whats_left
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import surge_note
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.run import Run, Tick
@@ -280,7 +280,7 @@ def _open_goal(tick: Tick) -> str:
     if tick.seen.target:
         return tick.seen.target.release.version
     ledger = tick.seen.ledger
-    forward = tick.seen.options.goal.forward and ledger.status.value == "in-progress"
+    forward = tick.seen.options.goal.forward and ledger.status is Status.IN_PROGRESS
     forward = forward and tick.action.kind is not Kind.RETREAT
     release = ledger.candidate if forward else ledger.stable
     return release.version if release else "none"
@@ -294,7 +294,7 @@ def _result(tick: Tick, lines: list[str]) -> dict[str, t.Any]:
         "outcome": tick.context.outcome or ("paused" if _left_paused(tick) else ""),
         "lines": lines,
         "plan": tick.seen.plan.as_dict() if tick.seen.plan else {},
-        "ledger": ledger_dict(tick.seen.ledger),
+        "ledger": tick.seen.ledger.as_dict(),
         "context": dataclasses.asdict(tick.context),
     }
     if failure is not None:
@@ -305,8 +305,3 @@ def _result(tick: Tick, lines: list[str]) -> dict[str, t.Any]:
 def _left_paused(tick: Tick) -> bool:
     """Whether the run found a paused release and left it so."""
     return tick.action.kind is Kind.DONE and tick.seen.ledger.paused is not None
-
-
-def ledger_dict(ledger: Ledger) -> dict[str, t.Any]:
-    """The ledger for a module's result."""
-    return dataclasses.asdict(ledger) | {"status": ledger.status.value}

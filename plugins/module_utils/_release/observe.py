@@ -129,7 +129,7 @@ def look_for(
 
 def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) -> InvalidInput | None:
     """What would stop the release only after it has begun."""
-    unfit = groups.refuse_deploy(group, ledger.stable.template_version if ledger.stable else None, options.surge)
+    unfit = groups.refuse_deploy(group, ledger.stable_template, options.surge)
     if unfit is not None:
         return unfit
     if (ledger.stable is None or group.desired == 0) and options.initial_capacity > group.maximum:

@@ -132,6 +132,5 @@ def _at_rest(seen: Observation) -> Action:
 
 
 def _resume_line(seen: Observation) -> str:
-    by = f"{seen.options.owner}@{seen.options.host}"
     left = "all remaining steps at once" if seen.options.full else "the next step"
-    return f"{candidate_of(seen).version} promoted by hand by {by}: going on with {left}"
+    return f"{candidate_of(seen).version} promoted by hand by {seen.options.by}: going on with {left}"

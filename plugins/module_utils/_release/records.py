@@ -18,7 +18,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.compariso
     without_pause,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.guard import Guard
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, release_fields
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Action, Context, Observation
@@ -99,11 +99,6 @@ class Records:
 
     def _write_record(self, seen: Observation, record: t.Mapping[str, t.Any]) -> None:
         history.write(self._aws.client("s3"), self._bucket(seen), record)
-
-
-def release_fields(release: Release | None) -> dict[str, t.Any] | None:
-    """A release as the history keeps it."""
-    return dataclasses.asdict(release) if release else None
 
 
 def version_of(release: Release | None) -> str | None:

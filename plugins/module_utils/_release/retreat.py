@@ -12,6 +12,7 @@ import dataclasses
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.groups import own_templates
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.replay import count_text, outcome_text
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import (
     LIVE,
@@ -34,14 +35,12 @@ def retreat(seen: Observation) -> Action:
     """Next action of a rollback."""
     if seen.refresh is not None and seen.refresh.active:
         return _turn_round(seen, seen.refresh)
-    if seen.ledger.stable is None:
-        return _empty(seen)
-    return _count(seen)
+    return _count(seen, seen.ledger.stable) if seen.ledger.stable else _empty(seen)
 
 
 def _turn_round(seen: Observation, refresh: Refresh) -> Action:
     name = f"instance refresh {refresh.refresh_id}"
-    wanted = seen.ledger.stable.template_version if seen.ledger.stable else None
+    wanted = seen.ledger.stable_template
     if refresh.status not in LIVE or (wanted is not None and refresh.template_version == wanted):
         return Action(Kind.WAIT, f"going back: {name} {refresh.status} {refresh.percentage} %, {_count_text(seen)}")
     elsewhere = seen.group.template_version != wanted  # native rollback returns to what the group has saved
@@ -51,8 +50,7 @@ def _turn_round(seen: Observation, refresh: Refresh) -> Action:
 
 
 def _count_text(seen: Observation) -> str:
-    stable = seen.ledger.stable
-    serving = seen.group.serving(stable.template_version if stable else None)
+    stable, serving = seen.ledger.stable, seen.group.serving(seen.ledger.stable_template)
     return f"{serving} of {seen.group.in_service} instances in service run {stable.version if stable else 'nothing'}"
 
 
@@ -67,27 +65,25 @@ def _empty(seen: Observation) -> Action:
     return _return(seen, "the group is empty again")
 
 
-def _count(seen: Observation) -> Action:
-    stable = seen.ledger.stable
-    template = stable.template_version if stable else None
+def _count(seen: Observation, stable: Release) -> Action:
+    template = stable.template_version
     strangers = seen.group.strangers(template)
     if seen.group.template_version == template and not strangers:
-        return _settled(seen)
+        return _settled(seen, stable)
     if seen.group.desired == 0 and not seen.group.members:
         return Action(Kind.RESET_GROUP, "going back: setting the template of the empty group")
     unfit = own_templates(seen.group)
     if unfit is not None:  # neither a refresh nor the group itself would bring the stable release back
         return Action(Kind.REFUSE, unfit.message, failure=unfit)
     if seen.context.back_starts >= MAX_BACK_STARTS:
-        return _replace(seen)
-    text = f"going back: {strangers} instances to replace with {stable.version if stable else 'none'}"
+        return _replace(seen, stable)
+    text = f"going back: {strangers} instances to replace with {stable.version}"
     return Action(Kind.START_BACK, text, skip_matching=seen.context.back_starts == 0)
 
 
-def _replace(seen: Observation) -> Action:
+def _replace(seen: Observation, stable: Release) -> Action:
     """Refreshes have not brought it about: the group replaces what is terminated, a few at a time."""
-    group, stable = seen.group, seen.ledger.stable
-    template, version = (stable.template_version, stable.version) if stable else (None, "none")
+    group, template, version = seen.group, stable.template_version, stable.version
     if group.template_version != template:
         return Action(Kind.SET_TEMPLATE, f"going back: setting the group's template to that of {version}")
     doomed = [row.instance_id for row in group.members if row.in_service and row.template_version != template]
@@ -109,8 +105,8 @@ def _may_end(seen: Observation) -> int:
 
 def _to_end(seen: Observation) -> int:
     """How many there were when this run ended its first."""
-    first, stable = seen.context.to_end, seen.ledger.stable
-    return seen.group.strangers(stable.template_version if stable else None) if first is None else first
+    first = seen.context.to_end
+    return seen.group.strangers(seen.ledger.stable_template) if first is None else first
 
 
 def after_ending(seen: Observation, count: int) -> Context:
@@ -137,20 +133,18 @@ def _below(group: Group, count: int, floor: int) -> str:
     return f"; {stay} of {group.desired} stay in service meanwhile, below {FLOOR} %: so small a group has none to spare"
 
 
-def _settled(seen: Observation) -> Action:
-    template = seen.ledger.stable.template_version if seen.ledger.stable else None
-    serving = seen.group.serving(template)
+def _settled(seen: Observation, stable: Release) -> Action:
+    serving = seen.group.serving(stable.template_version)
     if serving < seen.group.desired:
         return Action(Kind.WAIT, f"going back: {serving} of {seen.group.desired} instances in service{TO_LAUNCH}")
-    return _return(seen, f"every instance runs {seen.ledger.stable.version if seen.ledger.stable else 'none'} again")
+    return _return(seen, f"every instance runs {stable.version} again")
 
 
 def is_settled(seen: Observation) -> bool:
     """Whether everything runs the stable release again."""
-    stable, group = seen.ledger.stable, seen.group
-    template = stable.template_version if stable else None
+    template, group = seen.ledger.stable_template, seen.group
     back = group.template_version == template and not group.strangers(template)
-    return stable is not None and back and group.serving(template) >= group.desired
+    return template is not None and back and group.serving(template) >= group.desired
 
 
 def _return(seen: Observation, outcome: str) -> Action:

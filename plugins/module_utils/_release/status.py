@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import fleet, history, store, takeover
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release, Status
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Status, release_fields
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names, check_deployment_id
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan, plan_from_dict
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.status_text import status_lines
@@ -46,10 +46,10 @@ def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> di
         "deployment_id": deployment_id,
         "time": now.isoformat(),
         "status": ledger.status.value,
-        **{role: _release(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
+        **{role: release_fields(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
         "inferred": list(adoption.notes) if adoption else [],
         "rejected": [dataclasses.asdict(item) for item in ledger.rejected],
-        "ledger": dataclasses.asdict(ledger) | {"status": ledger.status.value},
+        "ledger": ledger.as_dict(),
         "parameters": dict(parameters.projections),
         "lock": lock,
         "open": opened(ledger, record, now),
@@ -67,10 +67,6 @@ def _first_run(parameters: store.Parameters) -> str:
     """What takes a fleet without a ledger over."""
     first = "" if parameters.provisioned else "provision.yml, then "
     return f"{first}deploy.yml: the fleet has no ledger, and the first deploy takes it over as inferred here"
-
-
-def _release(release: Release | None) -> dict[str, t.Any] | None:
-    return dataclasses.asdict(release) if release else None
 
 
 def _lock(lock: Lock | None, now: dt.datetime) -> dict[str, t.Any] | None:

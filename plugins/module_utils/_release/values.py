@@ -123,6 +123,11 @@ class Options:
     replay: bool = True
     """Whether a rollback sends again what the rejected release failed."""
 
+    @property
+    def by(self) -> str:
+        """Who runs it, as the ledger and the history say it."""
+        return f"{self.owner}@{self.host}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Context:
@@ -172,6 +177,11 @@ class Lock:
     owner: str
     host: str
     modified: dt.datetime
+
+    @property
+    def by(self) -> str:
+        """Who holds it."""
+        return f"{self.owner}@{self.host}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,7 +68,7 @@ def observe(aws: Aws, names: Names, options: Options, context: Context, now: dt.
     refresh = fleet.read_newest_refresh(autoscaling, names.group)
     group = fleet.read_group(autoscaling, names)
     parameters = store.read_parameters(aws.client("ssm"), names)
-    if not parameters.provisioned or parameters.host is None:
+    if parameters.host is None:
         raise not_provisioned(names, parameters)
     adoption = takeover.look(aws, names, group, parameters)
     ledger = adoption.ledger if adoption else parameters.ledger
@@ -186,12 +186,13 @@ def _look_past(
     """With a release open: a release before the stable one where it is named, else whether stable can be had at all."""
     stable, candidate = ledger.stable, ledger.candidate
     if options.to_version is None or (stable is not None and options.to_version == stable.version):
-        if targets.template_exists(aws.client("ec2"), names, stable):
+        ec2 = aws.client("ec2")
+        if stable is None or targets.template_exists(ec2, names, stable):
             return Wanted()
-        remake = _remade(aws, names, ledger, group, host)
-        past = [] if remake else _past(aws, names, ledger, group)
-        refusal = None if remake else targets.check_way_back(aws.client("ec2"), names, stable, past)
-        return Wanted(refusal=refusal, remake=remake)
+        remake = targets.remade(ec2, names, group, host, stable)
+        if remake is not None:
+            return Wanted(remake=remake)
+        return Wanted(refusal=targets.check_way_back(ec2, names, stable, _past(aws, names, ledger, group)))
     if candidate is not None and options.to_version == candidate.version:
         raise InvalidInput(
             f"to_version={options.to_version} is what is open itself; nothing was changed. Give it up with "

@@ -33,34 +33,45 @@ def read_status(aws: Aws, deployment_id: str, past: int, now: dt.datetime) -> di
     adoption = takeover.look(aws, names, group, parameters)
     if not parameters.provisioned and adoption is None:
         raise NotFound(f"Parameter {names.host} is missing: run provision.yml -e deployment_id={deployment_id}.")
-    ledger, s3, bucket = (
-        adoption.ledger if adoption else parameters.ledger,
-        aws.client("s3"),
-        names.bucket(group.account_id),
-    )
-    records = history.newest(s3, bucket, past) if past > 0 and parameters.provisioned else []
-    record = (history.read(s3, bucket, ledger.sequence) or {}) if ledger.is_open else {}
+    ledger = adoption.ledger if adoption else parameters.ledger
     lock = _lock(parameters.lock, now)
     status = {
         "schema": SCHEMA,
         "deployment_id": deployment_id,
         "time": now.isoformat(),
-        "status": ledger.status.value,
-        **{role: release_fields(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
+        **_recorded(ledger),
         "inferred": list(adoption.notes) if adoption else [],
-        "rejected": [dataclasses.asdict(item) for item in ledger.rejected],
-        "ledger": ledger.as_dict(),
         "parameters": dict(parameters.projections),
         "lock": lock,
-        "open": opened(ledger, record, now),
-        "steps": steps(ledger, group, record),
+        **_from_history(aws, names, ledger, group, past if parameters.provisioned else 0, now),
         "group": {"desired": group.desired, "in_service": group.in_service, "maximum": group.maximum},
         "instances": share(ledger, group),
         "refresh": _refresh(fleet.read_newest_refresh(autoscaling, names.group)),
         "next": next_step(ledger, lock, group) if adoption is None else _first_run(parameters),
-        "history": [_timed(row) for row in records],
     }
     return status | {"lines": status_lines(status)}
+
+
+def _recorded(ledger: Ledger) -> dict[str, t.Any]:
+    return {
+        "status": ledger.status.value,
+        **{role: release_fields(getattr(ledger, role)) for role in ("stable", "previous", "candidate")},
+        "rejected": [dataclasses.asdict(item) for item in ledger.rejected],
+        "ledger": ledger.as_dict(),
+    }
+
+
+def _from_history(
+    aws: Aws, names: Names, ledger: Ledger, group: Group, past: int, now: dt.datetime
+) -> dict[str, t.Any]:
+    """The open release and those before it."""
+    s3, bucket = aws.client("s3"), names.bucket(group.account_id)
+    record = (history.read(s3, bucket, ledger.sequence) or {}) if ledger.is_open else {}
+    return {
+        "open": opened(ledger, record, now),
+        "steps": steps(ledger, group, record),
+        "history": [_timed(row) for row in history.newest(s3, bucket, past)] if past > 0 else [],
+    }
 
 
 def _first_run(parameters: store.Parameters) -> str:

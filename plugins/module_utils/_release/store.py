@@ -26,13 +26,18 @@ PROJECTIONS = ("image-version", "previous-version", "deployment-status")
 class Parameters:
     """Everything under the deployment's path, read at once."""
 
-    provisioned: bool
     recorded: bool
     """Whether there is a ledger; without one, ``ledger`` is an empty one."""
     ledger: Ledger
     projections: t.Mapping[str, str]
     host: t.Mapping[str, t.Any] | None
+    """What provision.yml has written."""
     lock: Lock | None
+
+    @property
+    def provisioned(self) -> bool:
+        """Whether provision.yml has run."""
+        return self.host is not None
 
 
 def read_parameters(ssm: t.Any, names: Names) -> Parameters:
@@ -43,7 +48,6 @@ def read_parameters(ssm: t.Any, names: Names) -> Parameters:
     }
     ledger = _ledger(rows[names.ledger]["Value"], names) if names.ledger in rows else Ledger()
     return Parameters(
-        provisioned=names.host in rows,
         recorded=names.ledger in rows,
         ledger=ledger,
         projections=projections,

@@ -32,7 +32,9 @@ options:
     choices: [deployed, promoted, rolled_back]
     default: deployed
   version:
-    description: Version to release. Left out, the newest pushed image that was not rejected.
+    description:
+      - Version to release. Left out, the newest pushed image that was not rejected.
+      - Not with O(state=rolled_back), which takes O(to_version).
     type: str
   percentage:
     description:

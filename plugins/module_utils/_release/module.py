@@ -126,6 +126,10 @@ def _smoke(given: t.Mapping[str, t.Any] | None) -> Smoke:
 def _check(params: t.Mapping[str, t.Any]) -> None:
     if params["to_version"] and params["state"] != "rolled_back":
         raise InvalidInput(f"to_version={params['to_version']} needs state=rolled_back; to release it use version.")
+    if params["version"] and params["state"] == "rolled_back":
+        raise InvalidInput(
+            f"version={params['version']} is no goal of state=rolled_back; to return to it use to_version."
+        )
     if params["full"] and params["state"] != "promoted":
         raise InvalidInput("full=true needs state=promoted; to release in one step use percentage=100.")
     if params["initial_capacity"] < 1:

@@ -29,6 +29,7 @@ def state(fleet: Fleet) -> tuple[t.Any, ...]:
         ({"version": "1.1.0", "steps": ["5", "50"]}, "must rise and end with 100"),
         ({"deployment_id": "No_Good"}, "deployment_id='No_Good' is not valid"),
         ({"to_version": "1.0.0"}, "needs state=rolled_back"),
+        ({"state": "rolled_back", "version": "1.0.0"}, r"version=1\.0\.0 is no goal .* to return to it use to_version"),
     ],
 )
 def test_bad_input_is_named(fleet: Fleet, wish: dict[str, t.Any], sentence: str) -> None:

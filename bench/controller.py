@@ -13,18 +13,17 @@ import subprocess
 import sys
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import SystemClock
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.waiter import wait_until
 from bench import predecessor
 from bench.measure import Call, Cost, Meter
 from scripts.rehearsal.stage import ROOT, LocalAws, Playbooks, environment, free_port
+from scripts.rehearsal.traffic import wait_until
 
 OUT = ROOT / "build" / "bench"
 AWS_CLI = "awscli==1.46.3"
 DEPLOYMENT = "bench"
 POLL = 10
-REFRESH_SECONDS = 1800
 """Between two looks, as on AWS."""
+REFRESH_SECONDS = 1800
 SETTINGS: t.Mapping[str, t.Any] = {
     "deployment_id": DEPLOYMENT,
     "fleet_engine": "noop",
@@ -116,12 +115,12 @@ class Bench:
         refresh = one.output.strip()
         taken: list[Cost] = []
 
-        def look() -> str:
+        def ended() -> bool:
             taken.append(self.cli(predecessor.look(DEPLOYMENT, refresh)))
-            return taken[-1].output.strip()
+            return taken[-1].output.strip() not in ("Pending", "InProgress")
 
         # How often a real predecessor looks is worked out from the settings; here it is only waited for the end.
-        wait_until(look, lambda status: status not in ("Pending", "InProgress"), SystemClock(), REFRESH_SECONDS, 2)
+        wait_until("the end of the refresh", ended, REFRESH_SECONDS, every=2)
         for command in predecessor.closing(DEPLOYMENT):
             fixed += self.cli(command)
         cheapest = min(taken, key=lambda cost: cost.busy)

@@ -49,9 +49,22 @@ def test_what_a_dead_run_held_is_resumed_by_the_next(fleet: Fleet) -> None:
     assert (suspended(fleet), fleet.ledger.held) == ([], False)
 
 
+def test_what_is_to_be_held_is_recorded_before_it_is_held(fleet: Fleet) -> None:
+    faults = fleet.harness.world.faults
+    faults.replace([{"kind": "denied", "service": "autoscaling", "operation": "SuspendProcesses"}])
+    with pytest.raises(FleetError, match="denied"):
+        fleet.release(**HELD)
+    assert (suspended(fleet), fleet.ledger.held) == ([], True)
+    faults.clear()
+    fleet.release(state="rolled_back")
+    assert fleet.ledger.held is False
+
+
 def test_a_candidate_that_fails_and_a_pause_resume_it(fleet: Fleet) -> None:
-    paused = fleet.release(**{**HELD, "steps": [{"percentage": 20, "pause": True}, "100"]})
-    assert (paused["outcome"], suspended(fleet)) == ("paused", [])
+    fleet.traffic.jobs_per_second = 0
+    paused = fleet.release(**{**HELD, "on_inconclusive": "pause"})
+    assert (paused["outcome"], fleet.ledger.step, suspended(fleet)) == ("paused", 0, [])
+    fleet.traffic.jobs_per_second = 0.25
     fleet.traffic.failing.add("1.1.0")
     with pytest.raises(FleetError, match="was rolled back"):
         fleet.release(state="promoted")
@@ -70,6 +83,7 @@ def test_a_scale_in_during_a_step_leaves_the_canary_and_the_verdict(fleet: Fleet
     counts: list[int] = []
 
     def shrink(line: str) -> None:
+        assert suspended(fleet) == [], "nobody has asked for that"
         if "step 1/3" in line and "judging" in line:
             fleet.client("autoscaling").set_desired_capacity(AutoScalingGroupName=fleet.names.group, DesiredCapacity=3)
         if "step 1/3" in line:

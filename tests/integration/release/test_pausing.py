@@ -125,6 +125,8 @@ def test_jobs_that_fail_while_it_is_paused_send_it_back_even_from_a_promotion(fl
     with pytest.raises(FleetError, match=r"1\.1\.0 was rolled back"):
         fleet.release(state="promoted")
     assert fleet.versions() == ["1.0.0"] * 5
+    verdicts = history(fleet, 2)["verdicts"]
+    assert [(row["step"], row["verdict"], row["promoted_by"]) for row in verdicts] == [(1, "fail", None)]
 
 
 def test_a_step_without_a_verdict_is_promoted_by_hand(fleet: Fleet) -> None:

@@ -78,6 +78,8 @@ class ProcessRunner:
 
     def boot(self, instance: Instance) -> None:
         """Power on, in the background; an instance without a worker's user data just runs."""
+        with self._lock:
+            self._off.discard(instance.instance_id)
         threading.Thread(target=self._boot, args=(instance,), name=f"boot-{instance.instance_id}", daemon=True).start()
 
     def _boot(self, instance: Instance) -> None:
@@ -91,12 +93,18 @@ class ProcessRunner:
                 raise RunnerError(f"{cloud_config.WORKER_ENV} sets no SD_IMAGE: render the launch template again")
             root = self.pull(env["SD_IMAGE"])
             images.check_lock(root, self.lock_file)
+            self._until_off(instance.instance_id)
             self.start(root, env, instance)
         except RunnerError as error:
             self._fail(instance.instance_id, str(error))
         except Exception as error:
             LOG.exception("booting %s failed", instance.instance_id)
             self._fail(instance.instance_id, f"booting failed: {error}")
+
+    def _until_off(self, instance_id: str) -> None:
+        """A host that is started again has stopped first."""
+        while (unit := self._units.get(instance_id)) is not None and unit.stopping:
+            self._closing.wait(0.1)
 
     def _fail(
         self, instance_id: str, reason: str, kind: t.Literal["launch_failed", "unhealthy"] = "launch_failed"
@@ -114,7 +122,8 @@ class ProcessRunner:
         port = _free_port()
         full = self._environment(env, instance.instance_id, port)
         log = self._log_path(instance.instance_id)
-        shipper = Shipper(log, env.get("SD_LOG_GROUP", ""), instance.instance_id)
+        shipped = log.stat().st_size if log.exists() else 0
+        shipper = Shipper(log, env.get("SD_LOG_GROUP", ""), instance.instance_id, shipped)
         unit = Unit(instance.instance_id, root, full, log, shipper, port)
         with self._lock:
             if self._closing.is_set() or instance.instance_id in self._off:

@@ -205,6 +205,19 @@ def test_a_worker_that_shows_no_sign_of_life_is_killed_and_given_up(site: Site) 
     site.server.world.runner = site.runner
 
 
+def test_a_host_that_was_stopped_can_be_started_again(site: Site) -> None:
+    image = site.push()
+    site.boot(image)
+    first = wait_for(site.ready_pids)[0]
+    site.runner.stop("i-1")
+    site.boot(image)
+    second = wait_for(lambda: site.ready_pids()[1:])[0]
+    assert alive(second) and not alive(first)
+    # One after the other, and no line is shipped twice.
+    states = [line["state"] for line in site.lines() if line["event"] == "state"]
+    assert states == ["ready", "stopped", "ready"]
+
+
 @pytest.mark.parametrize(
     ("problem", "reason"),
     [

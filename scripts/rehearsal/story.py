@@ -24,7 +24,8 @@ WORKER = ROOT / "worker_app"
 FIRST_REQUESTS = 24
 SUBMITTED_AT_ONCE = 8  # from ten waiting requests on the fleet scales out, and the releases are to be of five instances
 TRAFFIC_REQUESTS = 60
-EVERY_SECONDS = 0.7
+EVERY_SECONDS = 0.6
+INSTANCES = 5
 
 
 class Demo:
@@ -65,6 +66,7 @@ class Demo:
             self.build("1.0.0")
         with self.phases.phase("first release, 1.0.0"):
             self.playbooks.run("deploy", version="1.0.0")
+        self.check("instances in service after the first release", len(self.account.versions_in_service()), INSTANCES)
         self.check("stable after the first release", self.account.parameter("image-version"), "1.0.0")
 
     def pictures(self) -> None:
@@ -88,7 +90,9 @@ class Demo:
         self.playbooks.run("submit", requests_file=listed, dest=OUT / "first")
 
     def good_release(self) -> None:
-        """1.1.0 at 20 %, under traffic."""
+        """1.1.0 at 20 %, under traffic, on no fewer instances than the first release brought."""
+        serving = len(self.account.versions_in_service())
+        self.story.checks.append(Check("instances in service before 1.1.0", serving >= INSTANCES, f"{serving}"))
         source = OUT / "src-1.1.0"
         sources.copy_source(WORKER, source, [sources.version_edit("1.0.0", "1.1.0"), sources.SMALLER_PICTURES])
         with self.phases.phase("build 1.1.0"):

@@ -79,6 +79,7 @@ def test_provision_and_destroy_twice(endpoint: str) -> None:
     look_at_the_host_settings(endpoint)
     look_at_the_scaling(endpoint)
     second_run_changes_nothing_that_runs(endpoint)
+    waking_adds_one_and_takes_none_away(endpoint)
     remove_twice(endpoint)
 
 
@@ -192,12 +193,28 @@ def look_at_the_scaling(endpoint: str) -> None:
         (91, 2),
         (None, 3),
     ]
+    assert [row["ScalingAdjustment"] for row in steps["wake"]] == [1, 1]
     alarms = client(endpoint, "cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAME}-")["MetricAlarms"]
     actions = {alarm["AlarmName"].removeprefix(f"{NAME}-"): alarm["AlarmActions"] for alarm in alarms}
     for policy in policies:
         assert actions[policy["PolicyName"]] == [policy["PolicyARN"]]
     topic = ["arn:aws:sns:us-east-1:123456789012:sd-releases-demo"]
     assert all(actions[name] == topic for name in ("dead-letters", "oldest-message", "release-open"))
+
+
+def waking_adds_one_and_takes_none_away(endpoint: str) -> None:
+    """From zero to one; a late alarm must not shrink a group that has been given instances since."""
+    autoscaling = client(endpoint, "autoscaling")
+    for hook in ("launch", "terminate"):  # no worker is there to answer them
+        autoscaling.delete_lifecycle_hook(AutoScalingGroupName=NAME, LifecycleHookName=hook)
+    for before, after in ((0, 1), (3, 3)):
+        autoscaling.set_desired_capacity(AutoScalingGroupName=NAME, DesiredCapacity=before)
+        autoscaling.execute_policy(
+            AutoScalingGroupName=NAME, PolicyName="wake", MetricValue=1.0, BreachThreshold=1.0, HonorCooldown=False
+        )
+        assert group_of(endpoint)["DesiredCapacity"] >= after
+    autoscaling.set_desired_capacity(AutoScalingGroupName=NAME, DesiredCapacity=0)
+    eventually(lambda: not group_of(endpoint)["Instances"], 60)
 
 
 def second_run_changes_nothing_that_runs(endpoint: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from api_scheduler import samplers
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import InvalidOutput
 from api_scheduler.engines.diffusers_engine import DiffusersEngine, ModelUnusable
 from tests.worker import tiny_model

@@ -15,8 +15,8 @@ from PIL import Image
 
 from api_scheduler import pictures, samplers
 from api_scheduler.documents import envelope, txt2img
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import InvalidRequest
-from api_scheduler.documents.txt2img import Drawing
 from api_scheduler.settings import Limits
 
 MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"

@@ -15,8 +15,8 @@ from api_scheduler import attempts, queues
 from api_scheduler.aws import AwsFailure, error_code
 from api_scheduler.clock import iso
 from api_scheduler.desk import Desk
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.result import GIVEN_UP, ErrorType, Failure, Result, Status, notice
-from api_scheduler.documents.txt2img import Drawing
 from api_scheduler.queues import Message
 from api_scheduler.reports import JobReport, Outcome
 from api_scheduler.store import Kept, request_key, result_key

@@ -8,7 +8,7 @@ import threading
 import typing as t
 from concurrent.futures import Future
 
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import Engine, Picture
 from api_scheduler.progress import Progress
 

@@ -17,9 +17,9 @@ from api_scheduler.clock import iso
 from api_scheduler.desk import Desk
 from api_scheduler.documents import envelope as envelopes
 from api_scheduler.documents import txt2img
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import Envelope, InvalidRequest
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
-from api_scheduler.documents.txt2img import Drawing
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
 from api_scheduler.queues import Message
 from api_scheduler.store import OtherBody

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from api_scheduler import __version__
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import Picture
 
 _FAST = 1  # zlib's level: the default takes five times as long for files a tenth smaller

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 import typing as t
@@ -11,6 +10,7 @@ import typing as t
 import pydantic
 
 from api_scheduler import samplers
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import Envelope, InvalidRequest
 from api_scheduler.settings import Limits
 
@@ -89,43 +89,6 @@ class Payload(pydantic.BaseModel):
     scheduler: str | None = None
     batch_size: int = pydantic.Field(default=1, ge=1)
     n_iter: int = pydantic.Field(default=1, ge=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Drawing:
-    """What to draw: a payload with everything settled."""
-
-    prompt: str
-    negative_prompt: str
-    seeds: tuple[int, ...]
-    steps: int
-    width: int
-    height: int
-    cfg_scale: float
-    sampler: samplers.Sampler
-    batch_size: int
-    n_iter: int
-
-    @property
-    def pixels(self) -> int:
-        """Of all its pictures."""
-        return self.width * self.height * len(self.seeds)
-
-    def parameters(self) -> dict[str, t.Any]:
-        """The parameters as used, under the API's names."""
-        return {
-            "prompt": self.prompt,
-            "negative_prompt": self.negative_prompt,
-            "seed": self.seeds[0],
-            "steps": self.steps,
-            "width": self.width,
-            "height": self.height,
-            "cfg_scale": self.cfg_scale,
-            "sampler_name": self.sampler.name,
-            "scheduler": self.sampler.schedule,
-            "batch_size": self.batch_size,
-            "n_iter": self.n_iter,
-        }
 
 
 def parse(envelope: Envelope, limits: Limits, native_side: int) -> Drawing:

@@ -8,7 +8,7 @@ import typing as t
 import numpy as np
 import numpy.typing as npt
 
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 
 Picture: t.TypeAlias = npt.NDArray[np.uint8]
 """Height × width × 3."""

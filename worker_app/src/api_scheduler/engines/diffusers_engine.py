@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from api_scheduler import samplers
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture, Progress, checked
 
 _WARM_UP_PROMPT = "a photo"

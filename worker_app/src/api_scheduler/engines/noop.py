@@ -11,7 +11,7 @@ import numpy as np
 
 from api_scheduler import samplers
 from api_scheduler.clock import Clock
-from api_scheduler.documents.txt2img import Drawing
+from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import Picture, Progress, checked
 
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to draw: a request with everything settled, as engines take it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import numpy as np
+import numpy.typing as npt
+
+from api_scheduler import samplers
+
+Pixels: t.TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Start:
+    """The picture that img2img begins with."""
+
+    picture: Pixels
+    """Height × width × 3, of the drawing's own size."""
+    strength: float
+    """The API's ``denoising_strength``: 0 keeps the picture, 1 keeps nothing of it."""
+    mask: Pixels | None = None
+    """Height × width; 255 is drawn anew, 0 is kept (inpaint)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lora:
+    """A low-rank adaptation to draw with."""
+
+    name: str
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """What to draw: a payload with everything settled."""
+
+    prompt: str
+    negative_prompt: str
+    seeds: tuple[int, ...]
+    steps: int
+    width: int
+    height: int
+    cfg_scale: float
+    sampler: samplers.Sampler
+    batch_size: int
+    n_iter: int
+    start: Start | None = None
+    loras: tuple[Lora, ...] = ()
+    model: str = ""
+    """Name of one of the deployment's models; empty means its first."""
+
+    @property
+    def pixels(self) -> int:
+        """Of all its pictures."""
+        return self.width * self.height * len(self.seeds)
+
+    def parameters(self) -> dict[str, t.Any]:
+        """The parameters as used, under the API's names."""
+        return {
+            "prompt": self.prompt,
+            "negative_prompt": self.negative_prompt,
+            "seed": self.seeds[0],
+            "steps": self.steps,
+            "width": self.width,
+            "height": self.height,
+            "cfg_scale": self.cfg_scale,
+            "sampler_name": self.sampler.name,
+            "scheduler": self.sampler.schedule,
+            "batch_size": self.batch_size,
+            "n_iter": self.n_iter,
+        }

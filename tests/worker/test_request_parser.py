@@ -153,6 +153,7 @@ def test_what_a_webui_client_sends_by_default_is_drawn() -> None:
         ({"seed": 2**63}, "seed"),
         ({"cfg_scale": -1}, "cfg_scale"),
         ({"n_iter": 17}, "batch_size × n_iter"),
+        ({"batch_size": 10**4000, "n_iter": 10**4000}, "batch_size × n_iter"),
         ({"prompt": 5}, "prompt"),
         ({"width": 2048, "height": 4096}, "height"),
         ({"scheduler": "Magic"}, "scheduler"),

@@ -70,6 +70,7 @@ IGNORED = frozenset(
 _NETWORK = re.compile(r"<(lora|lyco|hypernet):", re.IGNORECASE)
 _MAX_SEED = 2**63 - 1
 _MULTIPLE = 8
+_WRITTEN_OUT = 10**20
 
 
 class Payload(pydantic.BaseModel):
@@ -183,7 +184,9 @@ def _random_seed(envelope: Envelope) -> int:
 
 def _at_most(name: str, value: int, limit: int) -> None:
     if value > limit:
-        raise InvalidRequest(f"payload.{name}: {value} is more than the {limit} allowed here")
+        # Python refuses to write out integers of thousands of digits, and nobody would read them.
+        shown = str(value) if value < _WRITTEN_OUT else "that many"
+        raise InvalidRequest(f"payload.{name}: {shown} is more than the {limit} allowed here")
 
 
 def _shown(value: t.Any) -> str:

@@ -75,6 +75,7 @@ class Answers:
             message_id=message.message_id,
             sent_at=sent_at or iso(message.sent_at),
             replayed_from=message.replay.of if message.replay and replaces else None,
+            trace_id=message.trace_id or (replaces.document.get("trace_id") if replaces else None),
             **more,
         )
 
@@ -212,7 +213,18 @@ class Answers:
         """Tell the world how the job went."""
         steps, pixels = (drawing.steps, drawing.pixels) if drawing else (0, 0)
         self._desk.reporter.job(
-            JobReport(request_id, outcome, error_type, number, draw_ms, message.waited_ms, steps, pixels, message.smoke)
+            JobReport(
+                request_id,
+                outcome,
+                error_type,
+                number,
+                draw_ms,
+                message.waited_ms,
+                steps,
+                pixels,
+                message.smoke,
+                message.trace_id,
+            )
         )
 
 

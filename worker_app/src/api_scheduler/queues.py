@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+import re
 import threading
 import typing as t
 
@@ -17,6 +18,7 @@ from api_scheduler.documents.envelope import is_request_id
 
 _MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _LOOK_AGAIN_SECONDS = 30.0
+_TRACE_ID = re.compile(r"(?:^|;)\s*Root=(1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24})\s*(?:;|$)")
 MAX_VISIBILITY_SECONDS = 43200
 
 
@@ -48,6 +50,8 @@ class Message:
     received_at: dt.datetime
     smoke: bool
     replay: Replay | None = None
+    trace_id: str | None = None
+    """Of the sender's X-Ray trace."""
 
     @property
     def body_sha256(self) -> str:
@@ -95,7 +99,7 @@ class Queue:
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
-                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp", "AWSTraceHeader"],
                 MessageAttributeNames=[REPLAY_OF, REQUEST_ID, BODY_AT],
             )
         except ClientError as error:
@@ -142,6 +146,7 @@ class Queue:
             now,
             self._smoke,
             None if self._smoke else _replay(found.get("MessageAttributes") or {}),
+            trace_id(attributes.get("AWSTraceHeader", "")),
         )
 
 
@@ -151,6 +156,12 @@ def _replay(attributes: dict[str, dict[str, t.Any]]) -> Replay | None:
         return None
     request_id = given.get(REQUEST_ID, "")
     return Replay(given[REPLAY_OF], request_id if is_request_id(request_id) else None, given.get(BODY_AT) or None)
+
+
+def trace_id(header: str) -> str | None:
+    """The trace that X-Ray's header names as its root; None where it names none."""
+    found = _TRACE_ID.search(header)
+    return found[1] if found else None
 
 
 def change_visibility(sqs: Client, message: Message, seconds: int) -> None:

@@ -32,6 +32,7 @@ class JobReport:
     steps: int
     pixels: int
     smoke: bool
+    trace_id: str | None = None
 
 
 @dataclasses.dataclass

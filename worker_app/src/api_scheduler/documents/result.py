@@ -69,6 +69,8 @@ class Result:
     """When the request was first sent."""
     replayed_from: str | None = None
     """The release whose failed result this one replaces."""
+    trace_id: str | None = None
+    """Of the X-Ray trace that the sender began."""
 
     def document(self) -> dict[str, t.Any]:
         """As it is written to the bucket."""
@@ -87,6 +89,7 @@ class Result:
             "message_id": self.message_id,
             "sent_at": self.sent_at,
             "replayed_from": self.replayed_from,
+            "trace_id": self.trace_id,
         }
 
 
@@ -100,4 +103,5 @@ def notice(document: t.Mapping[str, t.Any], bucket: str, key: str) -> dict[str, 
         "key": key,
         "error_type": (document.get("error") or {}).get("type"),
         "replayed_from": document.get("replayed_from"),
+        "trace_id": document.get("trace_id"),
     }

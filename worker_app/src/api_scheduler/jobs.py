@@ -242,7 +242,7 @@ class Jobs:
         began = desk.clock.monotonic()
         images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn))
         upload_ms = (desk.clock.monotonic() - began) * 1000
-        parameters = {**job.drawing.parameters(), "model": desk.settings.model.rstrip("/").rsplit("/", 1)[-1]}
+        parameters = {**job.drawing.parameters(), "model": job.drawing.model or desk.settings.default_model}
         timings = {
             "queue": message.waited_ms,
             "draw": draw_ms,

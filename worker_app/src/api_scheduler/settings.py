@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 Env = t.Mapping[str, str]
+_DIGESTS = ("required", "optional")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class InvalidSetting(Exception):
@@ -45,7 +48,11 @@ class Settings:
     results_topic_arn: str
     status_parameter: str
     engine: str
-    model: str
+    models: t.Mapping[str, str]
+    """Where each model lies, by the name that requests choose it by; the first is the default."""
+    model_cache: str
+    model_cache_gib: float
+    model_digests: str
     http_host: str
     http_port: int
     visibility_seconds: int
@@ -61,6 +68,11 @@ class Settings:
     noop_ms: float
     torch_threads: int
     limits: Limits
+
+    @property
+    def default_model(self) -> str:
+        """The name of the model of requests that choose none; empty where the engine has no models."""
+        return next(iter(self.models), "")
 
 
 def read(env: Env) -> Settings:
@@ -80,7 +92,10 @@ def read(env: Env) -> Settings:
         results_topic_arn=env.get("SD_RESULTS_TOPIC_ARN", ""),
         status_parameter=env.get("SD_STATUS_PARAMETER") or f"/sd-inference/{deployment_id}/deployment-status",
         engine=engine,
-        model=_required(env, "SD_MODEL") if engine == "diffusers" else env.get("SD_MODEL", ""),
+        models=_models(env, engine),
+        model_cache=env.get("SD_MODEL_CACHE") or "/var/cache/sd-inference/models",
+        model_cache_gib=_number(env, "SD_MODEL_CACHE_GIB", 40, 0.001, 65536),
+        model_digests=_choice({"SD_MODEL_DIGESTS": "required", **_set(env)}, "SD_MODEL_DIGESTS", _DIGESTS),
         http_host=env.get("SD_HTTP_HOST") or "0.0.0.0",
         torch_threads=_integer(env, "SD_TORCH_THREADS", 1, 1, 256),
         limits=_limits(env),
@@ -103,6 +118,40 @@ def _tuning(env: Env) -> dict[str, t.Any]:
         "drain_seconds": _number(env, "SD_DRAIN_SECONDS", 110, 0, 7200),
         "noop_ms": _number(env, "SD_NOOP_MS", 0, 0, 3_600_000),
     }
+
+
+def _models(env: Env, engine: str) -> dict[str, str]:
+    """SD_MODEL is one more location, or the name of one of SD_MODELS; either way it is the default."""
+    found, given = _listed_models(env.get("SD_MODELS", "")), env.get("SD_MODEL", "")
+    if not given and found:
+        return found
+    if not given:
+        return {"": _required(env, "SD_MODEL")} if engine == "diffusers" else {}
+    default = given if given in found else model_name(given)
+    location = found.get(default, given)
+    if given not in (default, location):
+        raise InvalidSetting("SD_MODEL", given, f"SD_MODELS has another {default} at {location}; rename that one")
+    return {default: location, **found}
+
+
+def _listed_models(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _equals, location = (part.strip() for part in entry.partition("="))
+        if not _MODEL_NAME.match(name) or not location or name in found:
+            raise InvalidSetting("SD_MODELS", entry, "it must be name=location, …, each name once")
+        found[name] = location
+    return found
+
+
+def model_name(location: str) -> str:
+    """The name of a model that was given none: the last part of where it lies."""
+    last = location.partition("@sha256:")[0].rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]", "-", last.removesuffix(".safetensors")) or "model"
+
+
+def _set(env: Env) -> dict[str, str]:
+    return {name: value for name, value in env.items() if value}
 
 
 def _limits(env: Env) -> Limits:

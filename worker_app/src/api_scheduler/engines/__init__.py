@@ -16,4 +16,4 @@ def create(settings: Settings, clock: Clock) -> Engine:
         return NoopEngine(settings.noop_ms, clock)
     from api_scheduler.engines.diffusers_engine import DiffusersEngine
 
-    return DiffusersEngine(settings.model, settings.torch_threads)
+    return DiffusersEngine(settings.models[settings.default_model], settings.torch_threads)

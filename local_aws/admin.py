@@ -59,8 +59,11 @@ def _instance(world: World, instance_id: str, action: str) -> Response:
     if action == "kill":
         world.runner.kill(instance_id)
         return reply({"instance": instance_id, "action": action})
+    if action == "restart":
+        world.runner.restart(instance_id)
+        return reply({"instance": instance_id, "action": action})
     if action == "spot-notice":
         with world.lock:
             spot.notify(world, instance_id)
         return reply({"instance": instance_id, "action": action})
-    return reply({"message": f"an instance can be sent kill or spot-notice, not {action}"}, 404)
+    return reply({"message": f"an instance can be sent kill, restart or spot-notice, not {action}"}, 404)

@@ -8,9 +8,17 @@ import threading
 import typing as t
 
 Kind = t.Literal[
-    "throttle", "denied", "error500", "timeout", "lost_reply", "insufficient_capacity", "failed_boot", "metric_delay"
+    "throttle",
+    "denied",
+    "error500",
+    "timeout",
+    "delay",
+    "lost_reply",
+    "insufficient_capacity",
+    "failed_boot",
+    "metric_delay",
 ]
-CALL_KINDS: tuple[Kind, ...] = ("throttle", "denied", "error500", "timeout", "lost_reply")
+CALL_KINDS: tuple[Kind, ...] = ("throttle", "denied", "error500", "timeout", "delay", "lost_reply")
 KINDS: tuple[Kind, ...] = t.get_args(Kind)
 
 
@@ -29,7 +37,7 @@ class Fault:
     """Text that the request's body (or the instance's group) must contain."""
     times: int = -1
     seconds: float = 60.0
-    """How long a ``timeout`` hangs, how late a ``metric_delay`` makes metrics."""
+    """How long a ``timeout`` hangs, how late a ``delay`` makes the answer and a ``metric_delay`` metrics."""
     message: str = ""
     where: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     """Attributes of the launch (group, instance_type, zone, …) that it concerns."""

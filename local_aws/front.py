@@ -67,6 +67,9 @@ class Front:
         fault = self.world.faults.take(CALL_KINDS, call.service, call.operation, call.body.decode("utf-8", "replace"))
         if fault is None:
             return self._dispatch(call, environ, start_response)
+        if fault.kind == "delay":
+            self.stopping.wait(fault.seconds)
+            return self._dispatch(call, environ, start_response)
         if fault.kind == "lost_reply":
             list(self._dispatch(call, environ, lambda *_unused: None))
             raise hang_up(environ, f"fault: the reply of {call.operation} is lost")

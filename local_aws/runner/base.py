@@ -48,6 +48,9 @@ class Runner(t.Protocol):
     def kill(self, instance_id: str) -> None:
         """kill -9 of the worker process: the host's service manager then starts it again."""
 
+    def restart(self, instance_id: str) -> None:
+        """SIGTERM to the worker process, as ``systemctl restart`` sends it: once it has gone it is started again."""
+
     def poll(self) -> list[HostEvent]:
         """Supervise the processes; what happened since the last call."""
 

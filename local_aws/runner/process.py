@@ -174,10 +174,17 @@ class ProcessRunner:
 
     def kill(self, instance_id: str) -> None:
         """kill -9 of the worker; it is started again."""
+        self._signal(instance_id, signal.SIGKILL)
+
+    def restart(self, instance_id: str) -> None:
+        """SIGTERM to the worker; once it has gone it is started again."""
+        self._signal(instance_id, signal.SIGTERM)
+
+    def _signal(self, instance_id: str, number: signal.Signals) -> None:
         with self._lock:
             unit = self._units.get(instance_id)
         if unit is not None:
-            unit.kill(signal.SIGKILL)
+            unit.kill(number)
 
     def pid(self, instance_id: str) -> int | None:
         """The process of an instance's worker."""

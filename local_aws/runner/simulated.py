@@ -68,6 +68,10 @@ class SimulatedRunner:
         if instance_id in self.hosts:
             self.hosts[instance_id].booted_at = self._bound().now()
 
+    def restart(self, instance_id: str) -> None:
+        """It drains at once, and boots once more."""
+        self.kill(instance_id)
+
     def report(self, instance_id: str, reason: str) -> None:
         """Let a host report itself unhealthy at the next tick."""
         self._events.append(HostEvent(instance_id, "unhealthy", reason))

@@ -116,7 +116,7 @@ class Unit:
         """Send a signal to the worker's whole process group."""
         if self.pid is None:
             return
-        self._killed_by_us = self._killed_by_us or number == signal.SIGKILL
+        self._killed_by_us = True
         for send in (os.killpg, os.kill):
             try:
                 send(self.pid, number)

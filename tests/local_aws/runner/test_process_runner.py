@@ -191,6 +191,16 @@ def test_a_killed_worker_is_started_again(site: Site) -> None:
     assert pids[1] != first and alive(pids[1]) and not alive(first)
 
 
+def test_a_restarted_worker_ends_by_itself_and_is_started_again_as_often_as_one_likes(site: Site) -> None:
+    site.boot(site.push())
+    for round_number in range(1, 5):
+        wait_for(lambda expected=round_number: len(site.ready_pids()) == expected)
+        site.runner.restart("i-1")
+    wait_for(lambda: len(site.ready_pids()) == 5)
+    assert len([line for line in site.lines() if line.get("state") == "stopped"]) == 4
+    assert site.runner.poll() == []
+
+
 def test_a_worker_that_shows_no_sign_of_life_is_killed_and_given_up(site: Site) -> None:
     monitored: list[HostEvent] = []
     site.server.world.runner = _Deaf()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections.abc
 import json
+import time
 import typing as t
 import urllib.error
 import urllib.request
@@ -94,6 +95,14 @@ def test_a_lost_reply_was_executed(harness: Harness) -> None:
     client = impatient(harness, "sqs")
     with pytest.raises(BotoCoreError):
         client.create_queue(QueueName="q")
+    assert len(client.list_queues()["QueueUrls"]) == 1
+
+
+def test_a_delayed_call_is_carried_out_late(harness: Harness) -> None:
+    harness.world.faults.replace([{"kind": "delay", "operation": "CreateQueue", "times": 1, "seconds": 0.3}])
+    client, began = impatient(harness, "sqs"), time.monotonic()
+    client.create_queue(QueueName="q")
+    assert time.monotonic() - began >= 0.3
     assert len(client.list_queues()["QueueUrls"]) == 1
 
 

@@ -15,6 +15,7 @@ from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import InvalidOutput
 from api_scheduler.engines.diffusers_engine import DiffusersEngine, ModelUnusable
 from tests.worker import tiny_model
+from tests.worker.drive import draw, nothing
 from tests.worker.harness import Deployment, StartWorker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers warn about each other's versions
@@ -50,10 +51,6 @@ def engine(model: Path) -> DiffusersEngine:
     return engine
 
 
-def nothing() -> None:
-    """No one watches the progress."""
-
-
 class Records(logging.Handler):
     """Keeps what is logged."""
 
@@ -70,7 +67,7 @@ def test_a_prompt_that_is_cut_off_is_not_logged(engine: DiffusersEngine) -> None
     libraries = [logging.getLogger(name) for name in ("diffusers", "transformers")]
     for library in libraries:
         library.addHandler(records)
-    engine.draw([drawing(prompt="secret " * 100)], nothing)
+    draw(engine, [drawing(prompt="secret " * 100)])
     for library in libraries:
         library.removeHandler(records)
     assert records.lines == []
@@ -84,23 +81,23 @@ def test_the_model_tells_its_own_size(engine: DiffusersEngine) -> None:
 @pytest.mark.parametrize("name", samplers.names())
 def test_every_sampler_draws_with_every_schedule_of_its_own(engine: DiffusersEngine, name: str) -> None:
     for schedule in samplers.schedules(name):
-        [[picture]] = engine.draw([drawing(samplers.find(name, schedule))], nothing)
+        [[picture]] = draw(engine, [drawing(samplers.find(name, schedule))])
         assert picture.shape == (32, 32, 3)
         assert picture.dtype == np.uint8
 
 
 def test_a_seed_draws_the_same_picture_whatever_was_drawn_before_and_beside_it(engine: DiffusersEngine) -> None:
-    [[alone]] = engine.draw([drawing(seeds=(5,))], nothing)
-    engine.draw([drawing(samplers.find("DPM++ 2M Karras", None), seeds=(9,))], nothing)
-    [[again]] = engine.draw([drawing(seeds=(5,))], nothing)
-    [[_unused, beside]] = engine.draw([drawing(seeds=(4, 5), batch_size=2)], nothing)
+    [[alone]] = draw(engine, [drawing(seeds=(5,))])
+    draw(engine, [drawing(samplers.find("DPM++ 2M Karras", None), seeds=(9,))])
+    [[again]] = draw(engine, [drawing(seeds=(5,))])
+    [[_unused, beside]] = draw(engine, [drawing(seeds=(4, 5), batch_size=2)])
     assert np.array_equal(alone, again)
     assert np.abs(alone.astype(int) - beside.astype(int)).max() <= 1
 
 
 def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None:
     pictures = [
-        engine.draw([job], nothing)[0][0].tobytes()
+        draw(engine, [job])[0][0].tobytes()
         for job in (
             drawing(),
             drawing(seeds=(2,)),
@@ -115,19 +112,19 @@ def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None
 
 def test_every_step_is_progress(engine: DiffusersEngine) -> None:
     steps: list[None] = []
-    engine.draw([drawing(steps=6)], lambda: steps.append(None))
+    draw(engine, [drawing(steps=6)], lambda: steps.append(None))
     assert len(steps) >= 6
 
 
 def test_sizes_are_drawn_as_asked(engine: DiffusersEngine) -> None:
-    assert engine.draw([drawing(width=64, height=40)], nothing)[0][0].shape == (40, 64, 3)
+    assert draw(engine, [drawing(width=64, height=40)])[0][0].shape == (40, 64, 3)
 
 
 def test_a_picture_that_is_not_finite_is_an_invalid_output(tmp_path: Path) -> None:
     engine = DiffusersEngine(str(tiny_model.write(tmp_path, broken=True)), 1)
     engine.load()
     with pytest.raises(InvalidOutput, match="not finite"):
-        engine.draw([drawing()], nothing)
+        draw(engine, [drawing()])
 
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:

@@ -14,27 +14,31 @@ from tests.worker.harness import SOURCE, Deployment, StartWorker, until
 
 BUGS = """
 
-_draw = NoopEngine.draw
+_step, _colour = NoopEngine.step, _coloured
 
 
-def _with_bugs(self, jobs, progress):
-    for job in jobs:
-        if job.prompt == "raise":
-            raise RuntimeError("the new code is wrong")
-        if job.prompt == "crash":
+def _with_bugs(self, progress):
+    for one in self._in_work.values():
+        if one.job.prompt == "crash":
             import os
             os._exit(139)
-        if job.prompt == "memory":
-            from api_scheduler.engines.base import OutOfMemory
-            raise OutOfMemory("the card is full")
-        if job.prompt == "odd":
-            return [[np.zeros((8, 8, 3), dtype=complex)]]
-        if job.prompt == "hang":
+        if one.job.prompt == "hang":
             self._never.wait()
-    return _draw(self, jobs, progress)
+    return _step(self, progress)
 
 
-NoopEngine.draw = _with_bugs
+def _coloured(key, job):
+    if job.prompt == "raise":
+        return Drawn(key, error=RuntimeError("the new code is wrong"))
+    if job.prompt == "memory":
+        from api_scheduler.engines.base import OutOfMemory
+        return Drawn(key, error=OutOfMemory("the card is full"))
+    if job.prompt == "odd":
+        return Drawn(key, [np.zeros((8, 8, 3), dtype=complex)])
+    return _colour(key, job)
+
+
+NoopEngine.step = _with_bugs
 """
 
 

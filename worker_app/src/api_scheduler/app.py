@@ -167,7 +167,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     )
     life, engine = Life(clock, log), engines.create(settings, clock)
     drawing, progress = (Progress(clock, limit) for limit in (settings.hang_seconds, settings.stuck_seconds))
-    draw_thread, hangs = DrawThread(engine, drawing), any_hangs(drawing, progress)
+    draw_thread, hangs = DrawThread(engine, drawing, clock), any_hangs(drawing, progress)
     releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
     reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
     leases = Leases(clients.sqs, settings.visibility_seconds, hangs, clock, log)

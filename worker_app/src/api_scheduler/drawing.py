@@ -3,67 +3,215 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 import typing as t
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
+from api_scheduler.clock import Clock
 from api_scheduler.documents.drawing import Drawing
-from api_scheduler.engines.base import Engine, Picture
+from api_scheduler.engines.base import Drawn, Engine, Picture
 from api_scheduler.progress import Progress
 
-_Task = tuple[t.Callable[[], t.Any], "Future[t.Any]"]
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pictures:
+    """What was drawn for a job, and what that took."""
+
+    pictures: list[Picture]
+    engine_ms: float
+    """From the job's beginning in the engine to its end."""
+    share_ms: float
+    """Its part of that: a step's time is divided among all that are drawn in it."""
+
+
+class DrawFailed(Exception):
+    """A drawing came to nothing. ``cause`` is what the engine said."""
+
+    def __init__(self, cause: BaseException, share_ms: float) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.cause = cause
+        self.share_ms = share_ms
+
+
+@dataclasses.dataclass(eq=False)
+class Ongoing:
+    """A job on its way through the thread. Its future fails with DrawFailed; cancelled, it takes the job out."""
+
+    job: Drawing
+    future: Future[Pictures]
+    began: float | None = None
+    """When it was begun; None while it waits for its turn."""
+    steps: int = 0
+    """Steps of the engine since then."""
+    share_seconds: float = 0.0
+    passed_over: bool = False
+    """Whether others were begun before it, because it did not fit: that happens once."""
+
+
+_Call = tuple[t.Callable[[], t.Any], "Future[t.Any]"]
 
 
 class DrawThread:
-    """Runs the engine. Every step of a drawing is progress."""
+    """Runs the engine: begins every job that fits, takes steps, resolves the jobs' futures."""
 
-    def __init__(self, engine: Engine, progress: Progress) -> None:
+    def __init__(self, engine: Engine, progress: Progress, clock: Clock) -> None:
         self._engine = engine
         self.progress = progress
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._clock = clock
+        self._arrivals: queue.SimpleQueue[_Call | Ongoing | None] = queue.SimpleQueue()
+        self._line: list[Ongoing] = []
+        self._in_work: dict[object, Ongoing] = {}
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="draw", daemon=True)
+        self.idle_seconds = 0.0
+        """How long the thread has had nothing to draw."""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after its present work."""
-        self._tasks.put(None)
+        """Let the thread end once what it has begun is drawn."""
+        self._arrivals.put(None)
 
     def alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def room(self) -> int:
+        """About how many more jobs could be begun now."""
+        return self._engine.room
+
     def load(self) -> Future[None]:
         """Load the engine. It shows no progress on the way, so it is not watched for any."""
-        return self._submit(self._engine.load)
+        return self._call(self._engine.load)
 
     def warm_up(self) -> Future[Picture]:
         """Draw the warm-up picture."""
-        return self._submit(lambda: self._watched(lambda: self._engine.warm_up(self.progress.moved)))
+        return self._call(self._warm_up)
 
-    def draw(self, job: Drawing) -> Future[list[Picture]]:
+    def draw(self, job: Drawing) -> Ongoing:
         """Draw a job's pictures."""
-        return self._submit(lambda: self._watched(lambda: self._engine.draw([job], self.progress.moved)[0]))
+        ongoing = Ongoing(job, Future())
+        self._arrivals.put(ongoing)
+        return ongoing
 
-    def _submit(self, work: t.Callable[[], t.Any]) -> Future[t.Any]:
+    def _call(self, work: t.Callable[[], t.Any]) -> Future[t.Any]:
         future: Future[t.Any] = Future()
-        self._tasks.put((work, future))
+        self._arrivals.put((work, future))
         return future
 
+    # -- on the thread ----------------------------------------------------------------------------------------------
+
     def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            work, future = task
+        while not self._stopping or self._in_work:
+            self._arrive()
+            self._forget_cancelled()
+            self._begin()
+            if self._in_work:
+                self._step()
+
+    def _arrive(self) -> None:
+        """Take in what has come; wait for it while there is nothing to do."""
+        if not self._line and not self._in_work:
+            self.progress.done()
+            since = self._clock.monotonic()
+            arrival = self._arrivals.get()
+            self.idle_seconds += self._clock.monotonic() - since
+            self._take(arrival)
+        while not self._arrivals.empty():
+            self._take(self._arrivals.get())
+
+    def _take(self, arrival: _Call | Ongoing | None) -> None:
+        if arrival is None:
+            self._stopping = True
+        elif isinstance(arrival, Ongoing):
+            self._line.append(arrival)
+        else:
+            work, future = arrival
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 whatever ends a job, the thread goes on to the next one
+            except BaseException as error:  # noqa: BLE001 whatever ends it, the thread goes on to the next one
                 future.set_exception(error)
 
-    def _watched(self, work: t.Callable[[], t.Any]) -> t.Any:
+    def _warm_up(self) -> Picture:
         self.progress.moved()
         try:
-            return work()
+            return self._engine.warm_up(self.progress.moved)
         finally:
             self.progress.done()
+
+    def _forget_cancelled(self) -> None:
+        self._line = [ongoing for ongoing in self._line if not ongoing.future.cancelled()]
+        for key in [key for key, ongoing in self._in_work.items() if ongoing.future.cancelled()]:
+            del self._in_work[key]
+            self._engine.drop(key)
+
+    def _begin(self) -> None:
+        """Begin what fits, in order. Those behind a job that does not fit may overtake it once: it never starves."""
+        left: list[Ongoing] = []
+        for ongoing in self._line:
+            if self._stopping or (left and left[0].passed_over) or not self._begun(ongoing):
+                left.append(ongoing)
+        for ongoing in left:
+            ongoing.passed_over = True
+        self._line = left
+
+    def _begun(self, ongoing: Ongoing) -> bool:
+        """Begin the job if it fits; whether it is off the line."""
+        since = self._clock.monotonic()
+        try:
+            if not self._engine.fits(ongoing.job):
+                return False
+            self._engine.begin(ongoing, ongoing.job)
+        except BaseException as error:  # noqa: BLE001 whatever ends a job, the thread goes on to the next one
+            _fail(ongoing, error)
+            return True
+        ongoing.began = since
+        ongoing.share_seconds = self._clock.monotonic() - since
+        self._in_work[ongoing] = ongoing
+        return True
+
+    def _step(self) -> None:
+        since = self._clock.monotonic()
+        self.progress.moved()
+        try:
+            drawn = self._engine.step(self.progress.moved)
+        except BaseException as error:  # noqa: BLE001 whatever ends these jobs, the thread goes on to the next ones
+            drawn = [Drawn(key, error=error) for key in self._in_work]
+            for key in self._in_work:
+                self._engine.drop(key)
+        self._count(self._clock.monotonic() - since)
+        for one in drawn:
+            self._end(one)
+
+    def _count(self, seconds: float) -> None:
+        """Divide a step's time among the jobs in work, by the pictures that each has in it."""
+        weights = {key: min(one.job.batch_size, len(one.job.seeds)) for key, one in self._in_work.items()}
+        for key, weight in weights.items():
+            self._in_work[key].steps += 1
+            self._in_work[key].share_seconds += seconds * weight / sum(weights.values())
+
+    def _end(self, drawn: Drawn) -> None:
+        ongoing = self._in_work.pop(drawn.key)
+        if drawn.error is not None:
+            _fail(ongoing, drawn.error)
+            return
+        engine_ms = (self._clock.monotonic() - (ongoing.began or 0.0)) * 1000
+        _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000))
+
+
+def _resolve(ongoing: Ongoing, pictures: Pictures) -> None:
+    try:
+        ongoing.future.set_result(pictures)
+    except InvalidStateError:
+        return  # cancelled in this very moment
+
+
+def _fail(ongoing: Ongoing, cause: BaseException) -> None:
+    try:
+        ongoing.future.set_exception(DrawFailed(cause, ongoing.share_seconds * 1000))
+    except InvalidStateError:
+        return  # cancelled in this very moment

@@ -20,6 +20,7 @@ from api_scheduler.documents import txt2img
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import Envelope, InvalidRequest
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
+from api_scheduler.drawing import DrawFailed, Pictures
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
 from api_scheduler.queues import Message
 from api_scheduler.store import OtherBody
@@ -168,7 +169,7 @@ class Jobs:
     def _draw(self, job: _Job) -> None:
         desk = self._desk
         began = desk.clock.monotonic()
-        future = desk.draw_thread.draw(job.drawing)
+        future = desk.draw_thread.draw(job.drawing).future
         ended = self._wait(future)
         draw_ms = (desk.clock.monotonic() - began) * 1000
         if ended == "overdue":
@@ -178,12 +179,12 @@ class Jobs:
             self._hung(job, draw_ms)
             return
         error = future.exception()
-        if error is None:
-            self._deliver(job, future.result(), draw_ms)
+        if isinstance(error, DrawFailed):
+            self._failed(job, error.cause, draw_ms)
         else:
-            self._failed(job, error, draw_ms)
+            self._deliver(job, future.result().pictures, draw_ms)
 
-    def _wait(self, future: Future[list[Picture]]) -> t.Literal["done", "overdue", "hung"]:
+    def _wait(self, future: Future[Pictures]) -> t.Literal["done", "overdue", "hung"]:
         """Wait for the drawing, unless the worker must go before it is done or it shows no progress any more."""
         done = threading.Event()
         future.add_done_callback(lambda _future: done.set())

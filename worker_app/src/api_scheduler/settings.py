@@ -67,6 +67,8 @@ class Settings:
     drain_seconds: float
     noop_ms: float
     torch_threads: int
+    max_batch: int
+    """Pictures drawn at once at most; 0: as many as the engine finds to fit."""
     limits: Limits
 
     @property
@@ -116,6 +118,7 @@ def _tuning(env: Env) -> dict[str, t.Any]:
         "hang_seconds": _number(env, "SD_HANG_SECONDS", 120, 0.1, 3600),
         "stuck_seconds": _number(env, "SD_STUCK_SECONDS", 600, 0.1, 3600),
         "drain_seconds": _number(env, "SD_DRAIN_SECONDS", 110, 0, 7200),
+        "max_batch": _integer(env, "SD_MAX_BATCH", 0, 0, 256),
         "noop_ms": _number(env, "SD_NOOP_MS", 0, 0, 3_600_000),
     }
 

@@ -7,13 +7,15 @@ from api_scheduler.clock import Clock
 from api_scheduler.engines.base import Engine
 from api_scheduler.settings import Settings
 
+_NOOP_BATCH = 8
+
 
 def create(settings: Settings, clock: Clock) -> Engine:
     """The engine that SD_ENGINE names. torch is imported only by the engine that needs it."""
     if settings.engine == "noop":
         from api_scheduler.engines.noop import NoopEngine
 
-        return NoopEngine(settings.noop_ms, clock)
+        return NoopEngine(settings.noop_ms, clock, settings.max_batch or _NOOP_BATCH)
     from api_scheduler.engines.diffusers_engine import DiffusersEngine
 
     return DiffusersEngine(settings.models[settings.default_model], settings.torch_threads)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import numpy as np
@@ -24,22 +25,44 @@ class InvalidOutput(Exception):
     """What came out is no picture: not finite, or constant."""
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn:
+    """A job that came to its end in a step: its pictures in the order of its seeds, or the error that ended it."""
+
+    key: object
+    pictures: list[Picture] = dataclasses.field(default_factory=list)
+    error: BaseException | None = None
+
+
 class Engine(t.Protocol):
-    """Draws. Every method is called on the one drawing thread."""
+    """Draws several jobs together, step by step. Every method is called on the one drawing thread."""
 
     name: str
     """As it stands in every result."""
     native_side: int
     """Width and height where a request names none; known after ``load``."""
 
+    @property
+    def room(self) -> int:
+        """How many more jobs of one picture of the native size could be begun now: an estimate, read by any thread."""
+
     def load(self) -> None:
         """Get ready: read the weights."""
 
     def warm_up(self, progress: Progress) -> Picture:
-        """Draw one real, small picture."""
+        """Draw one real, small picture, and find out how many fit at once."""
 
-    def draw(self, jobs: t.Sequence[Drawing], progress: Progress) -> list[list[Picture]]:
-        """The pictures of each job. Raises OutOfMemory, InvalidOutput or anything."""
+    def fits(self, job: Drawing) -> bool:
+        """Whether this job may be begun beside what is being drawn now. True for any job while nothing is."""
+
+    def begin(self, key: object, job: Drawing) -> None:
+        """Take a job in. What it raises is the end of this job alone."""
+
+    def step(self, progress: Progress) -> list[Drawn]:
+        """One denoising step for all in work; those that came to their end. What it raises ends all in work."""
+
+    def drop(self, key: object) -> None:
+        """Forget a job, if it is in work: it was cancelled, or the worker must go."""
 
 
 def checked(picture: Picture) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing
-from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture, Progress, checked
+from api_scheduler.engines.base import Drawn, InvalidOutput, OutOfMemory, Picture, Progress, checked
 
 _WARM_UP_PROMPT = "a photo"
 _WARM_UP_STEPS = 2
@@ -31,6 +31,7 @@ class DiffusersEngine:
         self._pipe: t.Any = None  # a diffusers pipeline: the library publishes no types
         self._device = "cpu"
         self._schedule_config: t.Any = None
+        self._in_work: dict[object, Drawing] = {}
         self.native_side = 512
 
     def load(self) -> None:
@@ -66,14 +67,38 @@ class DiffusersEngine:
         """One picture of the model's own size."""
         side, sampler = self.native_side, samplers.find(samplers.DEFAULT, None)
         job = Drawing(_WARM_UP_PROMPT, "", (0,), _WARM_UP_STEPS, side, side, 7.0, sampler, 1, 1)
-        return self.draw([job], progress)[0][0]
+        return self._draw(job, progress)[0]
 
-    def draw(self, jobs: t.Sequence[Drawing], progress: Progress) -> list[list[Picture]]:
-        """The pictures of each job, at most ``batch_size`` at a time."""
+    @property
+    def room(self) -> int:
+        """One job at a time."""
+        return 0 if self._in_work else 1
+
+    def fits(self, _job: Drawing) -> bool:
+        """While nothing is being drawn."""
+        return not self._in_work
+
+    def begin(self, key: object, job: Drawing) -> None:
+        """Take a job in."""
+        self._in_work[key] = job
+
+    def step(self, progress: Progress) -> list[Drawn]:
+        """Draw one whole job."""
+        key, job = self._in_work.popitem()
+        try:
+            return [Drawn(key, self._draw(job, progress))]
+        except Exception as error:  # noqa: BLE001 whatever ends a job is its end and no other's
+            return [Drawn(key, error=error)]
+
+    def drop(self, key: object) -> None:
+        """Forget a job."""
+        self._in_work.pop(key, None)
+
+    def _draw(self, job: Drawing, progress: Progress) -> list[Picture]:
         import torch
 
         try:
-            return [self._draw_one(job, progress) for job in jobs]
+            return self._draw_one(job, progress)
         except torch.OutOfMemoryError as error:
             message = str(error).splitlines()[0]
         except MemoryError as error:

@@ -14,19 +14,26 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from api_scheduler import pictures, samplers
-from api_scheduler.documents import envelope, txt2img
+from api_scheduler.documents import envelope
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import InvalidRequest
+from api_scheduler.documents.fields import FIELDS as TABLES
+from api_scheduler.documents.parse import parse
+from api_scheduler.documents.payload import PAYLOADS
+from api_scheduler.documents.terms import Terms
 from api_scheduler.settings import Limits
 
 MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
-FIELDS = sorted({*txt2img.Payload.model_fields, *txt2img.NEUTRAL, *txt2img.IGNORED, "unknown"})
+TERMS = Terms(Limits(), 512, models=("digits", "other"), loras={"bold", "thin"})
+FIELDS = sorted(
+    {"unknown"}.union(*(model.model_fields for model in PAYLOADS.values()))
+    | set[str]().union(*({*table.neutral, *table.ignored} for table in TABLES.values()))
+)
 
 
 def decide(body: bytes) -> Drawing:
     """The whole way from a body to what is drawn."""
-    limits = Limits()
-    return txt2img.parse(envelope.decode(body, MESSAGE_ID, limits.body_bytes), limits, 512)
+    return parse(envelope.decode(body, MESSAGE_ID, TERMS.limits.body_bytes), TERMS)
 
 
 def decided(body: bytes) -> Drawing | InvalidRequest:
@@ -60,7 +67,7 @@ envelopes = st.fixed_dictionaries(
         "payload": payloads | values,
     },
 )
-valid_envelopes = st.fixed_dictionaries({"api": st.just(envelope.TXT2IMG), "payload": payloads})
+valid_envelopes = st.fixed_dictionaries({"api": st.sampled_from(envelope.APIS), "payload": payloads})
 bodies = st.binary(max_size=200) | (envelopes | valid_envelopes | values).map(lambda body: json.dumps(body).encode())
 
 
@@ -139,12 +146,12 @@ def test_what_a_webui_client_sends_by_default_is_drawn() -> None:
         ({"tiling": True}, "tiling"),
         ({"restore_faces": 1}, "restore_faces"),
         ({"styles": ["anime"]}, "styles"),
-        ({"eta": 0.5}, "eta"),
+        ({"eta": 0.5, "sampler_name": "Euler a"}, "eta"),
         ({"s_noise": 1.1}, "s_noise"),
         ({"subseed_strength": 0.1}, "subseed_strength"),
         ({"script_name": "x"}, "script_name"),
-        ({"alwayson_scripts": {"controlnet": {}}}, "alwayson_scripts"),
-        ({"override_settings": {"a": 1}}, "override_settings"),
+        ({"alwayson_scripts": {"controlnet": {"args": [{}]}}}, "alwayson_scripts"),
+        ({"override_settings": {"a": 1}}, "override_settings.a"),
         ({"refiner_checkpoint": "x"}, "refiner_checkpoint"),
         ({"init_images": []}, "init_images"),
         ({"steps": True}, "steps"),
@@ -178,9 +185,9 @@ def test_a_context_beyond_finite_numbers_is_refused_and_not_kept(more: str) -> N
     assert refused.value.context is None
 
 
-@pytest.mark.parametrize("name", sorted(txt2img.NEUTRAL))
+@pytest.mark.parametrize("name", sorted(TABLES[envelope.TXT2IMG].neutral))
 def test_neutral_values_are_accepted(name: str) -> None:
-    for value in txt2img.NEUTRAL[name]:
+    for value in TABLES[envelope.TXT2IMG].neutral[name].values:
         drawn(**{name: value})
 
 

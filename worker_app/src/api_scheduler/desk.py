@@ -10,6 +10,7 @@ import typing as t
 from api_scheduler.aws import AwsFailure, Clients, error_code
 from api_scheduler.clock import Clock
 from api_scheduler.documents.result import Worker
+from api_scheduler.documents.terms import Terms
 from api_scheduler.drawing import DrawThread
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life
@@ -47,6 +48,18 @@ class Desk:
     reporter: Reporter
     clock: Clock
     log: Log
+
+    def terms(self) -> Terms:
+        """What requests are read against."""
+        settings, store = self.settings, self.store
+        return Terms(
+            limits=settings.limits,
+            native_side=self.native_side(),
+            models=tuple(settings.models),
+            loras=frozenset(settings.loras),
+            bucket=store.bucket,
+            read=lambda key, most: self.patiently(lambda: store.input(key, most)),
+        )
 
     def patiently(self, call: t.Callable[[], _T]) -> _T:
         """Try again for half a minute beyond botocore's own retries: what was drawn is worth waiting for."""

@@ -16,9 +16,9 @@ from api_scheduler.aws import error_code
 from api_scheduler.clock import iso
 from api_scheduler.desk import Desk
 from api_scheduler.documents import envelope as envelopes
-from api_scheduler.documents import txt2img
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import Envelope, InvalidRequest
+from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.drawing import DrawFailed, Pictures
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
@@ -143,7 +143,7 @@ class Jobs:
     def _attempt(self, ticket: Ticket, envelope: Envelope) -> None:
         desk, message, request_id = self._desk, ticket.message, ticket.request_id
         try:
-            drawing = txt2img.parse(envelope, desk.settings.limits, desk.native_side())
+            drawing = parse(envelope, desk.terms())
         except InvalidRequest as error:
             self._refuse(ticket, error)
             return
@@ -262,6 +262,7 @@ class Jobs:
 
     def _upload(self, job: _Job, number: int, picture: Picture) -> Image:
         desk, message, seed = self._desk, job.message, job.drawing.seeds[number]
+        picture = pictures.finished(picture, job.drawing)
         png = pictures.encode(picture, pictures.infotext(job.drawing, seed))
         # What the rejected release drew before it failed is no part of the replay's answer.
         not_of = message.replay.of if message.replay and message.replay.of != desk.worker.release_id else None

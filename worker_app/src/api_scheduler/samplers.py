@@ -38,19 +38,21 @@ class _Kind:
     scheduler_class: str
     options: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     schedules: tuple[str, ...] = (_TRAILING,)
+    eta: float | None = None
+    """The share of fresh noise in each step, where the API's ``eta`` would set it."""
 
 
 _KINDS: dict[str, _Kind] = {
     "Euler": _Kind("EulerDiscreteScheduler", schedules=_SIGMAS),
-    "Euler a": _Kind("EulerAncestralDiscreteScheduler"),
+    "Euler a": _Kind("EulerAncestralDiscreteScheduler", eta=1),
     "Heun": _Kind("HeunDiscreteScheduler", schedules=_SIGMAS),
     "LMS": _Kind("LMSDiscreteScheduler", schedules=_SIGMAS),
     "DPM2": _Kind("KDPM2DiscreteScheduler", schedules=_SIGMAS),
-    "DPM2 a": _Kind("KDPM2AncestralDiscreteScheduler", schedules=_SIGMAS),
+    "DPM2 a": _Kind("KDPM2AncestralDiscreteScheduler", schedules=_SIGMAS, eta=1),
     "DPM++ 2M": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}, _SIGMAS),
-    "DPM++ 2M SDE": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, _SIGMAS),
+    "DPM++ 2M SDE": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, _SIGMAS, 1),
     "DPM++ SDE": _Kind("DPMSolverSinglestepScheduler", {}, (_KARRAS, _EXPONENTIAL, _BETA)),
-    "DDIM": _Kind("DDIMScheduler"),
+    "DDIM": _Kind("DDIMScheduler", eta=0),
     "DDPM": _Kind("DDPMScheduler"),
     "PLMS": _Kind("PNDMScheduler", {"skip_prk_steps": True}),
     "UniPC": _Kind("UniPCMultistepScheduler", {}, _SIGMAS),
@@ -68,6 +70,11 @@ def names() -> tuple[str, ...]:
 def schedules(name: str) -> tuple[str, ...]:
     """The schedules that go with a sampler."""
     return ("Automatic", "Uniform", *_KINDS[name].schedules)
+
+
+def eta(name: str) -> float | None:
+    """The ``eta`` that a sampler draws with; None where it has none, and any value means the same."""
+    return _KINDS[name].eta
 
 
 def find(name: str, schedule: str | None, field: str = "sampler_name") -> Sampler:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
+from pathlib import Path
 
 Env = t.Mapping[str, str]
 _DIGESTS = ("required", "optional")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class InvalidSetting(Exception):
@@ -30,6 +31,10 @@ class Limits:
     images: int = 16
     side: int = 2048
     pixels: int = 2048 * 2048
+    image_bytes: int = 20 * 1024 * 1024
+    """Of a picture in a request, as PNG, JPEG or WebP."""
+    image_pixels: int = 4096 * 4096
+    loras: int = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Settings:
     engine: str
     models: t.Mapping[str, str]
     """Where each model lies, by the name that requests choose it by; the first is the default."""
+    loras: t.Mapping[str, str]
+    """Where each LoRA lies, by the name that requests choose it by."""
     model_cache: str
     model_cache_gib: float
     model_digests: str
@@ -95,6 +102,7 @@ def read(env: Env) -> Settings:
         status_parameter=env.get("SD_STATUS_PARAMETER") or f"/sd-inference/{deployment_id}/deployment-status",
         engine=engine,
         models=_models(env, engine),
+        loras=_loras(env),
         model_cache=env.get("SD_MODEL_CACHE") or "/var/cache/sd-inference/models",
         model_cache_gib=_number(env, "SD_MODEL_CACHE_GIB", 40, 0.001, 65536),
         model_digests=_choice({"SD_MODEL_DIGESTS": "required", **_set(env)}, "SD_MODEL_DIGESTS", _DIGESTS),
@@ -125,7 +133,7 @@ def _tuning(env: Env) -> dict[str, t.Any]:
 
 def _models(env: Env, engine: str) -> dict[str, str]:
     """SD_MODEL is one more location, or the name of one of SD_MODELS; either way it is the default."""
-    found, given = _listed_models(env.get("SD_MODELS", "")), env.get("SD_MODEL", "")
+    found, given = _listed(env, "SD_MODELS"), env.get("SD_MODEL", "")
     if not given and found:
         return found
     if not given:
@@ -137,12 +145,22 @@ def _models(env: Env, engine: str) -> dict[str, str]:
     return {default: location, **found}
 
 
-def _listed_models(text: str) -> dict[str, str]:
+def _loras(env: Env) -> dict[str, str]:
+    """SD_LORAS lists them, or is a directory that holds them."""
+    given = env.get("SD_LORAS", "").strip()
+    if not given or "=" in given:
+        return _listed(env, "SD_LORAS")
+    if not Path(given).is_dir():
+        raise InvalidSetting("SD_LORAS", given, "it must be a directory, or name=location, …")
+    return {path.stem: str(path) for path in sorted(Path(given).glob("*.safetensors"))}
+
+
+def _listed(env: Env, variable: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
+    for entry in filter(None, (part.strip() for part in env.get(variable, "").split(","))):
         name, _equals, location = (part.strip() for part in entry.partition("="))
-        if not _MODEL_NAME.match(name) or not location or name in found:
-            raise InvalidSetting("SD_MODELS", entry, "it must be name=location, …, each name once")
+        if not _NAME.match(name) or not location or name in found:
+            raise InvalidSetting(variable, entry, "it must be name=location, …, each name once")
         found[name] = location
     return found
 
@@ -166,6 +184,9 @@ def _limits(env: Env) -> Limits:
         images=_integer(env, "SD_MAX_IMAGES", default.images, 1, 1000),
         side=_integer(env, "SD_MAX_SIDE", default.side, 64, 16384),
         pixels=_integer(env, "SD_MAX_PIXELS", default.pixels, 4096, 16384 * 16384),
+        image_bytes=_integer(env, "SD_MAX_IMAGE_BYTES", default.image_bytes, 1024, 1024**3),
+        image_pixels=_integer(env, "SD_MAX_IMAGE_PIXELS", default.image_pixels, 4096, 16384 * 16384),
+        loras=_integer(env, "SD_MAX_LORAS", default.loras, 0, 100),
     )
 
 

@@ -36,7 +36,7 @@ class Kept:
 
 
 class Store:
-    """The deployment's bucket. Only keys below ``results/`` and ``state/`` are ever touched."""
+    """The deployment's bucket. Only keys below ``results/`` and ``state/`` are ever written."""
 
     def __init__(self, s3: Client, bucket: str) -> None:
         self._s3 = s3
@@ -58,6 +58,11 @@ class Store:
         moment = at.astimezone(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
         key = f"{FAILED}{release_id}/{moment}/{request_id}/{hashlib.sha256(data).hexdigest()}"
         self._s3.put_object(Bucket=self.bucket, Key=key, Body=data, Metadata={_ERROR_TYPE: error_type})
+
+    def input(self, key: str, most: int) -> bytes | None:
+        """The first so many bytes of a client's own upload; None where it is not, or the key is none of ``inputs/``."""
+        found = self._get(key) if key.startswith("inputs/") else None
+        return bytes(found["Body"].read(most)) if found else None
 
     def body(self, key: str) -> str | None:
         """A request's body that is kept here; None where it is not, or the key is no body's."""

@@ -15,6 +15,17 @@ Pixels: t.TypeAlias = npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Paste:
+    """What inpaint keeps: the drawing goes into the box of this picture, and through the mask only."""
+
+    picture: Pixels
+    mask: Pixels
+    """Of the picture's size; 255 takes the drawing, 0 keeps the picture."""
+    box: tuple[int, int, int, int]
+    """Left, top, right, bottom."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Start:
     """The picture that img2img begins with."""
 
@@ -24,6 +35,8 @@ class Start:
     """The API's ``denoising_strength``: 0 keeps the picture, 1 keeps nothing of it."""
     mask: Pixels | None = None
     """Height × width; 255 is drawn anew, 0 is kept (inpaint)."""
+    paste: Paste | None = None
+    """Where the drawing goes when it is done; engines need not look at it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +73,11 @@ class Drawing:
 
     def parameters(self) -> dict[str, t.Any]:
         """The parameters as used, under the API's names."""
+        more: dict[str, t.Any] = {}
+        if self.start:
+            more["denoising_strength"] = self.start.strength
+        if self.loras:
+            more["loras"] = [dataclasses.asdict(lora) for lora in self.loras]
         return {
             "prompt": self.prompt,
             "negative_prompt": self.negative_prompt,
@@ -72,4 +90,5 @@ class Drawing:
             "scheduler": self.sampler.schedule,
             "batch_size": self.batch_size,
             "n_iter": self.n_iter,
+            **more,
         }

@@ -8,7 +8,11 @@ import json
 import re
 import typing as t
 
+from api_scheduler.documents.words import shown
+
 TXT2IMG = "/sdapi/v1/txt2img"
+IMG2IMG = "/sdapi/v1/img2img"
+APIS = (TXT2IMG, IMG2IMG)
 SCHEMA = 1
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _FIELDS = ("schema", "id", "api", "payload", "context", "ttl_seconds")
@@ -88,7 +92,7 @@ def _request_id(document: dict[str, t.Any], message_id: str) -> str:
     if given is None:
         return message_id
     if not isinstance(given, str) or not is_request_id(given):
-        text = f"id: {_shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$"
+        text = f"id: {shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$"
         raise InvalidRequest(text, None, _usable(document.get("context")))
     return given
 
@@ -98,9 +102,10 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
         if name not in _FIELDS:
             raise InvalidRequest(f"{name[:80]}: unknown field; known are {', '.join(_FIELDS)}")
     if document.get("schema", SCHEMA) != SCHEMA or isinstance(document.get("schema"), (bool, float)):
-        raise InvalidRequest(f"schema: {_shown(document['schema'])} is not supported, write {SCHEMA} or leave it out")
-    if document.get("api") != TXT2IMG:
-        raise InvalidRequest(f"api: {_shown(document.get('api'))} is not supported, write {TXT2IMG!r}")
+        raise InvalidRequest(f"schema: {shown(document['schema'])} is not supported, write {SCHEMA} or leave it out")
+    api = document.get("api")
+    if not isinstance(api, str) or api not in APIS:
+        raise InvalidRequest(f"api: {shown(api)} is not supported, write one of {', '.join(APIS)}")
     payload = document.get("payload")
     if not isinstance(payload, dict):
         raise InvalidRequest(f"payload: must be a JSON object, not {type(payload).__name__}")
@@ -108,14 +113,14 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
         raise InvalidRequest(f"body: nested more than {_MAX_DEPTH} deep")
     if not _finite(context):
         raise InvalidRequest("context: holds a number beyond 1.8e308, which the result could not hold; send it as text")
-    return Envelope(request_id, TXT2IMG, payload, context, _ttl(document.get("ttl_seconds")))
+    return Envelope(request_id, api, payload, context, _ttl(document.get("ttl_seconds")))
 
 
 def _ttl(value: t.Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_TTL:
-        raise InvalidRequest(f"ttl_seconds: {_shown(value)} is not a number above 0 and at most {_MAX_TTL}")
+        raise InvalidRequest(f"ttl_seconds: {shown(value)} is not a number above 0 and at most {_MAX_TTL}")
     return float(value)
 
 
@@ -143,8 +148,3 @@ def _depth_ok(document: t.Any) -> bool:
             return True
         level = below
     return False
-
-
-def _shown(value: t.Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

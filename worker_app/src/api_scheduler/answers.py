@@ -149,7 +149,7 @@ class Answers:
 
     def _see_off(self, message: Message, request_id: str, existing: dict[str, t.Any]) -> None:
         """End a message whose request has its answer."""
-        log, same = self._desk.log, existing.get("body_sha256") == message.body_sha256
+        log, same = self._desk.log, _answers_body(existing, message)
         if same and existing.get("message_id") == message.message_id:
             # Its worker was lost between the result and the end: what is missing of notice and copies follows.
             self._finish(message, existing)
@@ -160,7 +160,8 @@ class Answers:
         elif same:
             self._notify(message, existing)
             queues.delete(self._desk.clients.sqs, message)
-            log.info("duplicate acknowledged", request_id=request_id, message_id=message.message_id)
+            said = "cancelled request seen off" if existing["status"] == "cancelled" else "duplicate acknowledged"
+            log.info(said, request_id=request_id, message_id=message.message_id)
         else:
             self.conflict(Ticket(message, request_id))
 
@@ -226,6 +227,12 @@ class Answers:
                 message.trace_id,
             )
         )
+
+
+def _answers_body(document: t.Mapping[str, t.Any], message: Message) -> bool:
+    """Whether this result is an answer to this body. A client may cancel an id whose body it does not have."""
+    sha256 = document.get("body_sha256")
+    return bool(sha256 == message.body_sha256 or (sha256 is None and document.get("status") == "cancelled"))
 
 
 def _printable(text: str) -> str:

@@ -9,7 +9,14 @@ import typing as t
 SCHEMA = 1
 Status = t.Literal["succeeded", "failed", "cancelled", "expired"]
 ErrorType = t.Literal[
-    "invalid_request", "transient", "out_of_memory", "invalid_output", "worker_lost", "id_conflict", "expired"
+    "invalid_request",
+    "transient",
+    "out_of_memory",
+    "invalid_output",
+    "worker_lost",
+    "id_conflict",
+    "expired",
+    "cancelled",
 ]
 GIVEN_UP: frozenset[ErrorType] = frozenset({"transient", "out_of_memory", "invalid_output", "worker_lost"})
 """What a request is given up for after its attempts: the worker's failures, not the client's."""
@@ -55,8 +62,10 @@ class Result:
 
     request_id: str
     status: Status
-    body_sha256: str
-    worker: Worker
+    body_sha256: str | None
+    """None where a client has cancelled the id, whatever its body."""
+    worker: Worker | None
+    """Who answered; None where no worker did: the client has cancelled."""
     images: tuple[Image, ...] = ()
     parameters: t.Mapping[str, t.Any] | None = None
     failure: Failure | None = None
@@ -81,7 +90,7 @@ class Result:
             "images": [dataclasses.asdict(image) for image in self.images],
             "parameters": dict(self.parameters) if self.parameters is not None else None,
             "error": self.failure.document() if self.failure else None,
-            "worker": dataclasses.asdict(self.worker),
+            "worker": dataclasses.asdict(self.worker) if self.worker else None,
             "timings_ms": dict(self.timings_ms),
             "attempts": self.attempts,
             "context": self.context,
@@ -91,6 +100,12 @@ class Result:
             "replayed_from": self.replayed_from,
             "trace_id": self.trace_id,
         }
+
+
+def cancellation(request_id: str, body_sha256: str | None = None, context: t.Any = None) -> dict[str, t.Any]:
+    """The result that a client writes to cancel a request which has none."""
+    failure = Failure("cancelled", "its client has cancelled it")
+    return Result(request_id, "cancelled", body_sha256, None, failure=failure, context=context).document()
 
 
 def notice(document: t.Mapping[str, t.Any], bucket: str, key: str) -> dict[str, t.Any]:

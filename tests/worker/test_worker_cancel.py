@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cancelling: whoever writes the result first wins, and the other one is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from api_scheduler.client import Request
+from tests.worker.harness import Deployment, StartWorker, until
+from tests.worker.test_client import client_of, three
+
+
+def keys(deployment: Deployment, request_id: str) -> list[str]:
+    """What lies under a request's id."""
+    listed = deployment.s3.list_objects_v2(Bucket=deployment.bucket, Prefix=f"results/{request_id}/")
+    return [row["Key"].rsplit("/", 1)[1] for row in listed.get("Contents", ())]
+
+
+def notices(deployment: Deployment) -> list[tuple[str, str]]:
+    """Ids and statuses of the notices so far."""
+    bodies = [json.loads(json.loads(row["Body"])["Message"]) for row in deployment.take(deployment.notices)]
+    return [(body["id"], body["status"]) for body in bodies]
+
+
+def test_a_waiting_request_is_cancelled_at_once_and_never_drawn(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    known, by_id = Request({"prompt": "x", "steps": 1}, context=["mine"]), three()
+    client.send_many([known, by_id])
+    result = client.cancel(known)
+    assert (result.status, result.context, result.worker, result.pictures) == ("cancelled", ["mine"], {}, ())
+    assert result.error is not None and (result.error.type, result.error.retryable) == ("cancelled", False)
+    assert client.cancel(by_id.id).status == "cancelled"
+
+    worker = start().until_ready()
+    until(lambda: deployment.left() == 0)
+    assert sorted(notices(deployment)) == sorted([(known.id, "cancelled"), (by_id.id, "cancelled")])
+    assert (worker.events("job"), keys(deployment, known.id)) == ([], ["result.json"])
+    assert client.result(known.id) == result
+
+
+def test_an_answer_stands_and_the_client_is_told_which(deployment: Deployment, start: StartWorker) -> None:
+    start()
+    client = client_of(deployment)
+    request = three()
+    first = client.wait(client.send(request), 60)
+    assert first is not None and first.succeeded
+    assert client.cancel(request) == client.cancel(request.id) == client.result(request.id) == first
+
+
+def test_a_cancelled_id_stays_cancelled(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request, by_id = three(), three()
+    before = [client.cancel(request), client.cancel(by_id.id)]
+    again = client.cancel(request)
+    assert again == before[0]
+    client.send_many([request, by_id])
+    other = deployment.send({"id": request.id, "api": "/sdapi/v1/txt2img", "payload": {"prompt": "another"}})
+    worker = start().until_ready()
+    conflict = deployment.wait(other)
+    assert conflict["error"]["type"] == "id_conflict"
+    until(lambda: deployment.left() == 0)
+    assert [client.result(request.id), client.result(by_id.id)] == before
+    assert [line["error_type"] for line in worker.events("job")] == ["id_conflict"]
+
+
+def test_a_replay_of_a_cancelled_request_is_not_drawn(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three()
+    before = client.cancel(request)
+    # As a rollback sends it: its failure was kept for a replay, and the cancellation came before the failed result.
+    marks = {"replay_of": "bad", "request_id": request.id}
+    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in marks.items()}
+    deployment.sqs.send_message(QueueUrl=deployment.tasks, MessageBody=request.body, MessageAttributes=attributes)
+    worker = start().until_ready()
+    worker.said("replay not needed")
+    until(lambda: deployment.left() == 0)
+    assert (client.result(request.id), worker.events("job")) == (before, [])
+
+
+def test_a_failed_result_is_not_cancelled_and_its_replay_goes_on(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three()
+    document = {
+        "id": request.id,
+        "status": "failed",
+        "error": {"type": "transient", "message": "no", "retryable": True},
+        "worker": {"release_id": "bad"},
+        "body_sha256": hashlib.sha256(request.body.encode()).hexdigest(),
+    }
+    key = f"results/{request.id}/result.json"
+    deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(document).encode())
+    assert client.cancel(request).status == "failed"
+    attributes = {"replay_of": {"DataType": "String", "StringValue": "bad"}}
+    deployment.sqs.send_message(QueueUrl=deployment.tasks, MessageBody=request.body, MessageAttributes=attributes)
+    start()
+    until(lambda: (deployment.result(request.id) or {}).get("replayed_from") == "bad")
+    assert client.cancel(request).status == "succeeded"

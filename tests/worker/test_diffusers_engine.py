@@ -13,7 +13,8 @@ import pytest
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import InvalidOutput
-from api_scheduler.engines.diffusers_engine import DiffusersEngine, ModelUnusable
+from api_scheduler.engines.diffusers_engine import DiffusersEngine
+from api_scheduler.models import Models, ModelUnusable
 from tests.worker import tiny_model
 from tests.worker.drive import draw, nothing
 from tests.worker.harness import Deployment, StartWorker
@@ -46,7 +47,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(model: Path) -> DiffusersEngine:
-    engine = DiffusersEngine(str(model), 1)
+    engine = DiffusersEngine(Models({"tiny": str(model)}), 1)
     engine.load()
     return engine
 
@@ -121,7 +122,7 @@ def test_sizes_are_drawn_as_asked(engine: DiffusersEngine) -> None:
 
 
 def test_a_picture_that_is_not_finite_is_an_invalid_output(tmp_path: Path) -> None:
-    engine = DiffusersEngine(str(tiny_model.write(tmp_path, broken=True)), 1)
+    engine = DiffusersEngine(Models({"tiny": str(tiny_model.write(tmp_path, broken=True))}), 1)
     engine.load()
     with pytest.raises(InvalidOutput, match="not finite"):
         draw(engine, [drawing()])
@@ -129,7 +130,7 @@ def test_a_picture_that_is_not_finite_is_an_invalid_output(tmp_path: Path) -> No
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=str(tmp_path)):
-        DiffusersEngine(str(tmp_path), 1).load()
+        DiffusersEngine(Models({"none": str(tmp_path)}), 1).load()
 
 
 def test_a_request_is_drawn_by_the_model_through_the_queue(

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import typing as t
+from pathlib import Path
 
 from api_scheduler import aws, engines, http_server
 from api_scheduler import settings as settings_module
@@ -23,6 +24,9 @@ from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life, State
 from api_scheduler.logs import Log
+from api_scheduler.models import Models
+from api_scheduler.models.cache import Cache
+from api_scheduler.models.fetching import Fetcher
 from api_scheduler.progress import Progress, any_hangs
 from api_scheduler.protection import Protection
 from api_scheduler.queues import Queue
@@ -165,8 +169,9 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     clients = aws.connect(
         identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", "")
     )
-    life, engine = Life(clock, log), engines.create(settings, clock)
     drawing, progress = (Progress(clock, limit) for limit in (settings.hang_seconds, settings.stuck_seconds))
+    models = _models(settings, clients.s3, clock, log, drawing.touch)
+    life, engine = Life(clock, log), engines.create(settings, clock, models)
     draw_thread, hangs = DrawThread(engine, drawing, clock), any_hangs(drawing, progress)
     releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
     reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
@@ -193,6 +198,13 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     )
     worker = _worker(desk, watcher, protection)
     return App(settings, life, worker, draw_thread, hangs, leases, watcher, protection, reporter, identity, engine, log)
+
+
+def _models(settings: Settings, s3: aws.Client, clock: Clock, log: Log, alive: t.Callable[[], None]) -> Models:
+    limit = int(settings.model_cache_gib * 2**30)
+    cache = Cache(Path(settings.model_cache), limit, clock, log)
+    required = settings.model_digests == "required"
+    return Models(settings.models, Fetcher(s3, cache, clock, log, alive, required), alive)
 
 
 def _worker(desk: Desk, watcher: Watcher, protection: Protection) -> Worker:

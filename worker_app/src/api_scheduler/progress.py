@@ -20,6 +20,11 @@ class Progress:
         """A sign of life; the first one begins the work."""
         self._at = self._clock.monotonic()
 
+    def touch(self) -> None:
+        """A sign of life of the work in hand, if there is any."""
+        if self._at is not None:
+            self.moved()
+
     def done(self) -> None:
         """There is no work any more."""
         self._at = None

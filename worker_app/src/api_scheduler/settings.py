@@ -134,10 +134,10 @@ def _tuning(env: Env) -> dict[str, t.Any]:
 def _models(env: Env, engine: str) -> dict[str, str]:
     """SD_MODEL is one more location, or the name of one of SD_MODELS; either way it is the default."""
     found, given = _listed(env, "SD_MODELS"), env.get("SD_MODEL", "")
-    if not given and found:
-        return found
+    if engine == "diffusers" and not found:
+        given = _required(env, "SD_MODEL")
     if not given:
-        return {"": _required(env, "SD_MODEL")} if engine == "diffusers" else {}
+        return found
     default = given if given in found else model_name(given)
     location = found.get(default, given)
     if given not in (default, location):

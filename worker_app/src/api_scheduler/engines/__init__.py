@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from api_scheduler.clock import Clock
 from api_scheduler.engines.base import Engine
+from api_scheduler.models import Models
 from api_scheduler.settings import Settings
 
 _NOOP_BATCH = 8
 
 
-def create(settings: Settings, clock: Clock) -> Engine:
+def create(settings: Settings, clock: Clock, models: Models) -> Engine:
     """The engine that SD_ENGINE names. torch is imported only by the engine that needs it."""
     if settings.engine == "noop":
         from api_scheduler.engines.noop import NoopEngine
@@ -18,4 +19,4 @@ def create(settings: Settings, clock: Clock) -> Engine:
         return NoopEngine(settings.noop_ms, clock, settings.max_batch or _NOOP_BATCH)
     from api_scheduler.engines.diffusers_engine import DiffusersEngine
 
-    return DiffusersEngine(settings.models[settings.default_model], settings.torch_threads)
+    return DiffusersEngine(models, settings.torch_threads)

@@ -4,20 +4,16 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 import numpy as np
 
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import Drawn, InvalidOutput, OutOfMemory, Picture, Progress, checked
+from api_scheduler.models import Model, Models
 
 _WARM_UP_PROMPT = "a photo"
 _WARM_UP_STEPS = 2
-
-
-class ModelUnusable(Exception):
-    """The model directory cannot be loaded; the message names it."""
 
 
 class DiffusersEngine:
@@ -25,8 +21,8 @@ class DiffusersEngine:
 
     name = "diffusers"
 
-    def __init__(self, model: str, threads: int) -> None:
-        self._model = Path(model)
+    def __init__(self, models: Models, threads: int) -> None:
+        self._models = models
         self._threads = threads
         self._pipe: t.Any = None  # a diffusers pipeline: the library publishes no types
         self._device = "cpu"
@@ -36,10 +32,7 @@ class DiffusersEngine:
 
     def load(self) -> None:
         """Read the weights: safetensors only, nothing from the network."""
-        if not (self._model / "model_index.json").is_file():
-            raise ModelUnusable(f"SD_MODEL {self._model} is no diffusers directory: it has no model_index.json")
         import torch
-        from diffusers import StableDiffusionPipeline
         from diffusers.utils import logging as diffusers_logging
         from transformers.utils import logging as transformers_logging
 
@@ -50,15 +43,8 @@ class DiffusersEngine:
         transformers_logging.set_verbosity_error()
         torch.set_num_threads(self._threads)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._pipe = StableDiffusionPipeline.from_pretrained(
-            str(self._model),
-            dtype=torch.float16 if self._device == "cuda" else torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-            safety_checker=None,
-            requires_safety_checker=False,
-            low_cpu_mem_usage=False,
-        ).to(self._device)
+        with self._models.open() as model:
+            self._pipe = _read(model, torch.float16 if self._device == "cuda" else torch.float32).to(self._device)
         self._pipe.set_progress_bar_config(disable=True)
         self._schedule_config = self._pipe.scheduler.config
         self.native_side = int(self._pipe.unet.config.sample_size) * int(self._pipe.vae_scale_factor)
@@ -145,6 +131,18 @@ class DiffusersEngine:
         # From the model's own configuration, so that the last job's sampler leaves nothing behind. Where that does not
         # mention clip_sample it would default to True, which ruins latents.
         return scheduler_class.from_config(self._schedule_config, clip_sample=False, **sampler.options)
+
+
+def _read(model: Model, dtype: t.Any) -> t.Any:
+    """The pipeline of a model, from its files alone."""
+    from diffusers import StableDiffusionPipeline
+
+    common = {"dtype": dtype, "local_files_only": True, "safety_checker": None, "requires_safety_checker": False}
+    if model.single_file:
+        return StableDiffusionPipeline.from_single_file(str(model.path), config=str(model.config), **common)
+    return StableDiffusionPipeline.from_pretrained(
+        str(model.path), use_safetensors=True, low_cpu_mem_usage=False, **common
+    )
 
 
 def _picture(image: t.Any) -> Picture:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -48,6 +49,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def local_aws(folder: Path) -> t.Iterator[str]:
+    """local_aws, in the controller's environment, since the worker's has no moto; its address."""
+    port = free_port()
+    url, python = f"http://127.0.0.1:{port}", str(ROOT / ".venv/controller/bin/python")
+    command = [python, "-m", "local_aws", "serve", "--port", str(port), "--state-dir", str(folder)]
+    with (folder / "output").open("wb") as output:
+        server = subprocess.Popen([*command, "--worker-python", sys.executable], cwd=ROOT, stdout=output, stderr=output)
+    try:
+        until(lambda: get(f"{url}/_local/health")[0] == 200 or must_run(server, folder / "output"))
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def get(url: str) -> tuple[int, str]:

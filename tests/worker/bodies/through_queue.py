@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies through the real queue to a real worker: what becomes of each, and what the worker called on the way."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import re
+import typing as t
+
+from api_scheduler.documents.envelope import InvalidRequest, decode
+from tests.worker.bodies.judge import LIMITS, judge
+from tests.worker.bodies.requests import Body
+from tests.worker.bodies.tap import Own, Tap
+from tests.worker.harness import Deployment, Worker, until
+
+# What SQS takes: XML 1.0's characters, a megabyte at most.
+_CARRIED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_MOST_BYTES = 1024 * 1024
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a number of bodies went."""
+
+    sent: int = 0
+    calls: int = 0
+    statuses: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sent:
+    body: Body
+    message_id: str
+
+    def request_id(self) -> str:
+        """The id that it is to be answered under."""
+        try:
+            return decode(self.body.data, self.message_id, LIMITS.body_bytes).request_id
+        except InvalidRequest as refused:
+            return refused.request_id or self.message_id
+
+
+def carried(body: Body) -> bool:
+    """Whether SQS takes it."""
+    try:
+        return len(body.data) <= _MOST_BYTES and _CARRIED.fullmatch(body.data.decode("utf-8")) is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def send_all(deployment: Deployment, bodies: t.Iterable[Body], seconds: float) -> Outcome:
+    """Send them, let one worker settle them all, and look at everything that came of it."""
+    sent = [_Sent(body, deployment.send(body.data.decode("utf-8"))) for body in bodies]
+    with Tap(deployment.endpoint) as tap:
+        worker = Worker(deployment, {"AWS_ENDPOINT_URL": tap.endpoint})
+        try:
+            worker.until_ready()
+            until(lambda: deployment.left() == 0, seconds)
+            status = worker.terminate()
+        finally:
+            worker.close()
+    outcome = Outcome(len(sent), len(tap.calls))
+    for one in sent:
+        outcome.problems += _ending(deployment, one, outcome.statuses)
+    if status != 0:
+        outcome.problems.append(f"the worker ended with {status}: {worker.errors.decode()[-500:]}")
+    outcome.problems += [f"left {deployment.left(deployment.dead)} dead letters"] * bool(
+        deployment.left(deployment.dead)
+    )
+    outcome.problems += [f"outside: {call}" for call in tap.calls if not own(deployment).allows(call)]
+    outcome.problems += _upset(worker)
+    return outcome
+
+
+def own(deployment: Deployment) -> Own:
+    """What belongs to the deployment."""
+    name = deployment.name
+    queues = frozenset({f"sd-task-queue-{name}", f"sd-smoke-{name}", f"sd-task-dlq-{name}"})
+    return Own(name, deployment.bucket, queues, deployment.topic)
+
+
+def _upset(worker: Worker) -> list[str]:
+    """What its log says that should not have happened."""
+    lines = [line for line in worker.events("log") if line["level"] in ("warning", "error")]
+    jobs = [line for line in worker.events("job") if line["outcome"] == "handed_back"]
+    return [f"the worker said: {str(line)[:400]}" for line in lines + jobs]
+
+
+def _ending(deployment: Deployment, sent: _Sent, statuses: collections.Counter[str]) -> list[str]:
+    sha256 = hashlib.sha256(sent.body.data).hexdigest()
+    ids = dict.fromkeys([sent.request_id(), sent.message_id])
+    found = [result for name in ids if (result := deployment.result(name)) and result["body_sha256"] == sha256]
+    if len(found) != 1:
+        return [f"{sent.body.kind}: {len(found)} results: {sent.body.data[:200]!r}"]
+    result = found[0]
+    error = result["error"] or {}
+    statuses[f"{result['status']} {error.get('type', '')}".strip()] += 1
+    if error.get("type") == "id_conflict":
+        return []
+    return [f"{sent.body.kind}: {text}: {sent.body.data[:200]!r}" for text in _differences(sent, result)]
+
+
+def _differences(sent: _Sent, result: dict[str, t.Any]) -> list[str]:
+    """Between what the body is decided to be here, and what became of it there."""
+    here = judge(sent.body).outcome
+    if isinstance(here, InvalidRequest):
+        there = (result["error"] or {}).get("message")
+        return [] if there == str(here) else [f"{str(here)[:100]!r} here, {str(there)[:100]!r} there"]
+    if result["status"] not in ("succeeded", "expired"):
+        return [f"to be drawn, and {result['status']}: {result['error']}"]
+    return []

@@ -63,8 +63,8 @@ class Img2Img(Txt2Img):
         min_length=1, max_length=1, description="one picture: base64, `data:` or `s3://…/inputs/…`"
     )
     denoising_strength: float = pydantic.Field(default=0.75, ge=0, le=1)
-    resize_mode: t.Literal[0, 1, 2] = pydantic.Field(
-        default=0, description="0 stretch, 1 crop, 2 fit and repeat the edges"
+    resize_mode: int = pydantic.Field(
+        default=0, ge=0, le=2, description="0 stretch, 1 crop, 2 fit and repeat the edges"
     )
     mask: str | None = pydantic.Field(default=None, description="white is drawn anew; as in `init_images`")
     mask_blur: int | None = pydantic.Field(default=None, ge=0, le=_MAX_BLUR, description="both of the two below")
@@ -72,8 +72,8 @@ class Img2Img(Txt2Img):
     mask_blur_y: int = pydantic.Field(default=4, ge=0, le=_MAX_BLUR)
     mask_round: bool = pydantic.Field(default=True, description="grey becomes black or white before the blur")
     inpainting_mask_invert: _Flag = pydantic.Field(default=0, description="1: black is drawn anew")
-    inpainting_fill: t.Literal[0, 1, 2, 3] = pydantic.Field(
-        default=0, description="what lies under the mask: 0 its surroundings' colours, 1 the picture"
+    inpainting_fill: int = pydantic.Field(
+        default=0, ge=0, le=3, description="what lies under the mask: 0 its surroundings' colours, 1 the picture"
     )
     inpaint_full_res: _Flag = pydantic.Field(default=True, description="true: draws the masked part at full size")
     inpaint_full_res_padding: int = pydantic.Field(default=0, ge=0, le=4096, description="pixels kept around it")

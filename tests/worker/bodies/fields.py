@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
 from api_scheduler import samplers
-from api_scheduler.documents import envelope, txt2img
+from api_scheduler.documents import envelope
+from api_scheduler.documents.fields import TXT2IMG
+from api_scheduler.documents.payload import Txt2Img
 
-APIS: dict[str, t.Any] = {envelope.TXT2IMG: txt2img.Payload}
+APIS: dict[str, t.Any] = {envelope.TXT2IMG: Txt2Img}
 """Each API with the model of its payload."""
 _SIDES = st.integers(1, 16).map(lambda number: number * 8)
 _PROMPTS = st.one_of(
@@ -29,13 +31,17 @@ _USUAL: dict[str, st.SearchStrategy[t.Any]] = {
     "batch_size": st.integers(1, 2),
     "n_iter": st.integers(1, 2),
     "seed": st.integers(-1, 2**63 - 20),
+    "eta": st.none(),
+    "override_settings": st.sampled_from([{}, {"CLIP_stop_at_last_layers": 1}, {"sd_model_checkpoint": None}]),
+    "alwayson_scripts": st.sampled_from([{}, {"ControlNet": {"args": []}}, {"ADetailer": {"args": [False]}}]),
+    "loras": st.just([]),
 }
 
 
 def known() -> list[str]:
     """Every field that a payload may name."""
     return sorted(
-        {*txt2img.NEUTRAL, *txt2img.IGNORED, *(name for model in APIS.values() for name in model.model_fields)}
+        {*TXT2IMG.neutral, *TXT2IMG.ignored, *(name for model in APIS.values() for name in model.model_fields)}
     )
 
 
@@ -73,8 +79,8 @@ def sampler_pairs() -> st.SearchStrategy[dict[str, t.Any]]:
 
 def neutral() -> st.SearchStrategy[dict[str, t.Any]]:
     """Some of the fields that have to be neutral, spelled out."""
-    one = st.sampled_from(sorted(txt2img.NEUTRAL)).flatmap(
-        lambda name: st.tuples(st.just(name), st.sampled_from(txt2img.NEUTRAL[name]))
+    one = st.sampled_from(sorted(TXT2IMG.neutral)).flatmap(
+        lambda name: st.tuples(st.just(name), st.sampled_from(TXT2IMG.neutral[name].values))
     )
     return st.lists(one, max_size=4).map(dict)
 
@@ -82,7 +88,7 @@ def neutral() -> st.SearchStrategy[dict[str, t.Any]]:
 def ignored() -> st.SearchStrategy[dict[str, t.Any]]:
     """Some of the fields that cannot change the picture."""
     values = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5)
-    return st.dictionaries(st.sampled_from(sorted(txt2img.IGNORED)), values, max_size=3)
+    return st.dictionaries(st.sampled_from(sorted(TXT2IMG.ignored)), values, max_size=3)
 
 
 def payloads(api: str = envelope.TXT2IMG) -> st.SearchStrategy[dict[str, t.Any]]:

@@ -17,10 +17,11 @@ import numpy as np
 
 from api_scheduler import answers, pictures
 from api_scheduler.documents import envelope as envelopes
-from api_scheduler.documents import txt2img
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import InvalidRequest
+from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import Failure, Result, Worker, notice
+from api_scheduler.documents.terms import Terms
 from api_scheduler.settings import Limits
 from tests.worker.bodies.requests import Body
 
@@ -46,7 +47,7 @@ class Verdict:
 
 def decide(body: bytes) -> Drawing:
     """The whole way from a body to what is drawn, as a worker goes it. Raises InvalidRequest."""
-    return txt2img.parse(envelopes.decode(body, MESSAGE_ID, LIMITS.body_bytes), LIMITS, 64)
+    return parse(envelopes.decode(body, MESSAGE_ID, LIMITS.body_bytes), Terms(LIMITS, 64))
 
 
 def judge(body: Body) -> Verdict:

@@ -96,3 +96,86 @@ def test_a_failed_result_is_not_cancelled_and_its_replay_goes_on(deployment: Dep
     start()
     until(lambda: (deployment.result(request.id) or {}).get("replayed_from") == "bad")
     assert client.cancel(request).status == "succeeded"
+
+
+LONG = {"SD_NOOP_MS": "60000", "SD_CANCEL_SECONDS": "0.2", "SD_PROGRESS_SECONDS": "0.2"}
+"""A job takes a minute, and is looked after often."""
+
+
+def told_of(deployment: Deployment) -> int:
+    """How many drawings somebody tells of."""
+    return int(deployment.s3.list_objects_v2(Bucket=deployment.bucket, Prefix="state/progress/")["KeyCount"])
+
+
+def test_a_running_request_is_stopped_between_two_steps(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three(steps=150)
+    client.send(request)
+    worker = start(LONG).until_ready()
+    until(lambda: client.status(request.id).state == "running")
+    began = worker.lines[-1]["time"]
+    assert client.cancel(request).status == "cancelled"
+    stopped = worker.said("drawing stopped: answered meanwhile")[0]
+    assert stopped["request_id"] == request.id and 0 < stopped["steps"] < 150 and stopped["time"] >= began
+    until(lambda: deployment.left() == 0)
+    assert (worker.events("job"), keys(deployment, request.id)) == ([], ["result.json"])
+    assert notices(deployment) == [(request.id, "cancelled")]
+    assert client.status(request.id).state == "cancelled"
+    until(lambda: told_of(deployment) == 0)
+    # The drawing thread is free for the next one.
+    following = three(steps=1)
+    client.send(following)
+    until(lambda: worker.states()[-1] == "busy")
+    client.cancel(following)
+    until(lambda: deployment.left() == 0)
+    assert worker.get("/health")[0] == 200
+
+
+def test_a_drawing_that_another_worker_answers_meanwhile_is_stopped(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three(steps=150)
+    client.send(request)
+    slow = start(LONG).until_ready()
+    until(lambda: client.status(request.id).state == "running")
+    client.send(request)
+    start()
+    result = client.wait(request.id, 60)
+    assert result is not None and result.succeeded
+    slow.said("drawing stopped: answered meanwhile")
+    until(lambda: deployment.left() == 0)
+    assert (client.result(request.id), slow.events("job")) == (result, [])
+
+
+def test_progress_says_how_far_and_which_attempt(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three(steps=100)
+    client.send(request)
+    waiting = client.status(request.id)
+    assert (waiting.state, waiting.share, waiting.attempt, waiting.result) == ("waiting", None, None, None)
+    lost = start({**LONG, "SD_VISIBILITY_SECONDS": "3"})
+    until(lambda: client.status(request.id).step or 0)
+    first = client.status(request.id)
+    assert (first.state, first.steps, first.attempt) == ("running", 100, 1)
+    assert first.share == (first.step or 0) / 100 and first.instance_id == lost.imds.items["instance-id"]
+    until(lambda: (client.status(request.id).step or 0) > (first.step or 0))
+    lost.close()
+    # Nobody tells any more: what was told goes stale, until another worker tells of the second attempt.
+    until(lambda: client.status(request.id).state == "waiting")
+    start(LONG)
+    until(lambda: client.status(request.id).attempt == 2)
+    client.cancel(request)
+    until(lambda: deployment.left() == 0)
+
+
+def test_a_cancellation_that_comes_between_two_looks_still_stands(deployment: Deployment, start: StartWorker) -> None:
+    client = client_of(deployment)
+    request = three(steps=20)
+    client.send(request)
+    worker = start({"SD_NOOP_MS": "2000", "SD_CANCEL_SECONDS": "0", "SD_PROGRESS_SECONDS": "0.2"})
+    until(lambda: client.status(request.id).state == "running")
+    cancelled = client.cancel(request)
+    assert cancelled.status == "cancelled"
+    worker.said("cancelled request seen off")
+    until(lambda: deployment.left() == 0)
+    assert (client.result(request.id), worker.events("job")) == (cancelled, [])
+    assert notices(deployment) == [(request.id, "cancelled")]

@@ -24,6 +24,7 @@ from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life, State
 from api_scheduler.logs import Log
+from api_scheduler.lookout import Lookout
 from api_scheduler.models import Models
 from api_scheduler.models.cache import Cache
 from api_scheduler.models.fetching import Fetcher
@@ -48,13 +49,11 @@ class App:
     worker: Worker
     draw_thread: DrawThread
     hangs: t.Callable[[], bool]
-    leases: Leases
     watcher: Watcher
     protection: Protection
-    reporter: Reporter
     identity: Identity
     engine: Engine
-    log: Log
+    desk: Desk
     port: int = 0
 
     def run(self) -> int:
@@ -65,19 +64,20 @@ class App:
         stopped = self.life.stopped
         bodies: dict[str, t.Callable[[], None]] = {
             "http": server.serve_forever,
-            "leases": lambda: self.leases.run(stopped),
+            "leases": lambda: self.desk.leases.run(stopped),
+            "lookout": lambda: self.desk.lookout.run(stopped),
             "watcher": lambda: self.watcher.run(stopped, self.settings.hook_poll_seconds),
             "protection": lambda: self.protection.run(stopped),
-            "metrics": lambda: self.reporter.run(stopped),
+            "metrics": lambda: self.desk.reporter.run(stopped),
         }
         for name, body in bodies.items():
             threading.Thread(target=self._watch_over, args=(name, body), name=name, daemon=True).start()
-        self.log.info("started", port=self.port, engine=self.engine.name)
+        self.desk.log.info("started", port=self.port, engine=self.engine.name)
         try:
             status = self.worker.run()
             return 1 if self.life.broken else status
         finally:
-            self.reporter.flush()
+            self.desk.reporter.flush()
             self.protection.wake()
             self.draw_thread.stop()
             server.shutdown()
@@ -87,7 +87,7 @@ class App:
         try:
             body()
         except Exception as error:  # noqa: BLE001 without this thread the worker would go on half alive, unnoticed
-            self.log.error("thread ended", thread=name, error=f"{type(error).__name__}: {error}"[:500])
+            self.desk.log.error("thread ended", thread=name, error=f"{type(error).__name__}: {error}"[:500])
             self.life.break_down(f"{name} thread ended", self.settings.drain_seconds)
 
     def _pages(self) -> dict[str, http_server.Page]:
@@ -95,7 +95,7 @@ class App:
             "/health": lambda: http_server.json_answer(self._healthy(), self._status()),
             "/ready": lambda: http_server.json_answer(self._ready(), {"state": self.life.state.value}),
             "/status": lambda: http_server.json_answer(True, self._status()),
-            "/metrics": lambda: (200, "text/plain; version=0.0.4", self.reporter.prometheus()),
+            "/metrics": lambda: (200, "text/plain; version=0.0.4", self.desk.reporter.prometheus()),
         }
 
     def _healthy(self) -> bool:
@@ -114,7 +114,7 @@ class App:
             "instance_id": self.identity.instance_id,
             "image_version": self.settings.image_version,
             "release_id": self.settings.release_id,
-            "jobs": self.reporter.jobs,
+            "jobs": self.desk.reporter.jobs,
             "stalled_seconds": round(self.draw_thread.progress.stalled(), 3),
             "hang_seconds": self.settings.hang_seconds,
         }
@@ -179,14 +179,18 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, hangs, clock, log)
     protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
+    names = WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name)
+    store = Store(clients.s3, settings.bucket)
+    lookout = Lookout(store, names, settings.cancel_seconds, settings.progress_seconds, clock, log)
     desk = Desk(
         settings=settings,
-        worker=WorkerNames(identity.instance_id, settings.image_version, settings.release_id, engine.name),
+        worker=names,
         clients=clients,
-        store=Store(clients.s3, settings.bucket),
+        store=store,
         dead_letters=Queue(clients.sqs, settings.dead_letter_queue, clock),
         releases=releases,
         leases=leases,
+        lookout=lookout,
         draw_thread=draw_thread,
         progress=progress,
         native_side=lambda: engine.native_side,
@@ -197,7 +201,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         log=log,
     )
     worker = _worker(desk, watcher, protection)
-    return App(settings, life, worker, draw_thread, hangs, leases, watcher, protection, reporter, identity, engine, log)
+    return App(settings, life, worker, draw_thread, hangs, watcher, protection, identity, engine, desk)
 
 
 def _models(settings: Settings, s3: aws.Client, clock: Clock, log: Log, alive: t.Callable[[], None]) -> Models:

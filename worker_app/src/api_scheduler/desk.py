@@ -15,6 +15,7 @@ from api_scheduler.drawing import DrawThread
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life
 from api_scheduler.logs import Log
+from api_scheduler.lookout import Lookout
 from api_scheduler.progress import Progress
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
@@ -38,6 +39,7 @@ class Desk:
     dead_letters: Queue
     releases: ReleaseStatus
     leases: Leases
+    lookout: Lookout
     draw_thread: DrawThread
     progress: Progress
     """Of the thread that settles messages: it moves while it waits for a drawing."""

@@ -22,6 +22,7 @@ from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.drawing import DrawFailed, Pictures
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
+from api_scheduler.lookout import Watched
 from api_scheduler.queues import Message
 from api_scheduler.store import OtherBody
 
@@ -169,8 +170,12 @@ class Jobs:
     def _draw(self, job: _Job) -> None:
         desk = self._desk
         began = desk.clock.monotonic()
-        future = desk.draw_thread.draw(job.drawing).future
-        ended = self._wait(future)
+        ongoing = desk.draw_thread.draw(job.drawing)
+        future = ongoing.future
+        with desk.lookout.over(
+            Watched(job.request_id, job.message.message_id, job.number, ongoing, job.ticket.replaces)
+        ):
+            ended = self._wait(future)
         draw_ms = (desk.clock.monotonic() - began) * 1000
         if ended == "overdue":
             self._hand_back(job.message, job.request_id, job.history, job.attempt, 0)
@@ -178,11 +183,18 @@ class Jobs:
         if ended == "hung":
             self._hung(job, draw_ms)
             return
+        if future.cancelled():
+            self._answered_meanwhile(job)
+            return
         error = future.exception()
         if isinstance(error, DrawFailed):
             self._failed(job, error.cause, draw_ms)
         else:
             self._deliver(job, future.result().pictures, draw_ms)
+
+    def _answered_meanwhile(self, job: _Job) -> None:
+        if self._answers.due(job.message, job.request_id) is not None:
+            raise LookupError(f"the answer to {job.request_id!r} is said to exist and is not there; try again")
 
     def _wait(self, future: Future[Pictures]) -> t.Literal["done", "overdue", "hung"]:
         """Wait for the drawing, unless the worker must go before it is done or it shows no progress any more."""

@@ -74,6 +74,10 @@ class Settings:
     drain_seconds: float
     noop_ms: float
     torch_threads: int
+    cancel_seconds: float
+    """How often a drawing under way is asked after: has it been cancelled? 0: never."""
+    progress_seconds: float
+    """How often a drawing under way tells how far it is; 0: never."""
     max_batch: int
     """Pictures drawn at once at most; 0: as many as the engine finds to fit."""
     limits: Limits
@@ -126,6 +130,8 @@ def _tuning(env: Env) -> dict[str, t.Any]:
         "hang_seconds": _number(env, "SD_HANG_SECONDS", 120, 0.1, 3600),
         "stuck_seconds": _number(env, "SD_STUCK_SECONDS", 600, 0.1, 3600),
         "drain_seconds": _number(env, "SD_DRAIN_SECONDS", 110, 0, 7200),
+        "cancel_seconds": _number(env, "SD_CANCEL_SECONDS", 5, 0, 3600),
+        "progress_seconds": _number(env, "SD_PROGRESS_SECONDS", 10, 0, 3600),
         "max_batch": _integer(env, "SD_MAX_BATCH", 0, 0, 256),
         "noop_ms": _number(env, "SD_NOOP_MS", 0, 0, 3_600_000),
     }

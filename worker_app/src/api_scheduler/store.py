@@ -102,7 +102,7 @@ class Store:
     def state(self, request_id: str) -> dict[str, t.Any] | None:
         """The record of a request's attempts, None while there is none that can be read."""
         try:
-            kept = self._read(f"state/{request_id}.json")
+            kept = self._read(state_key(request_id))
         except ValueError:
             return None
         return kept.document if kept else None
@@ -111,10 +111,23 @@ class Store:
         """Write the record of a request's attempts."""
         self._s3.put_object(
             Bucket=self.bucket,
-            Key=f"state/{request_id}.json",
+            Key=state_key(request_id),
             Body=json.dumps(document).encode(),
             ContentType="application/json",
         )
+
+    def put_progress(self, request_id: str, document: dict[str, t.Any]) -> None:
+        """Tell how far a drawing is."""
+        self._s3.put_object(
+            Bucket=self.bucket,
+            Key=progress_key(request_id),
+            Body=json.dumps(document).encode(),
+            ContentType="application/json",
+        )
+
+    def delete_progress(self, request_id: str) -> None:
+        """The drawing has ended, well or not."""
+        self._s3.delete_object(Bucket=self.bucket, Key=progress_key(request_id))
 
     def _read(self, key: str) -> Kept | None:
         found = self._get(key)
@@ -147,6 +160,16 @@ class Store:
 def result_key(request_id: str) -> str:
     """Where a request's result lies."""
     return f"results/{request_id}/result.json"
+
+
+def progress_key(request_id: str) -> str:
+    """Where it stands how far a long drawing is."""
+    return f"state/progress/{request_id}.json"
+
+
+def state_key(request_id: str) -> str:
+    """Where the record of a request's attempts lies."""
+    return f"state/{request_id}.json"
 
 
 def request_key(request_id: str) -> str:

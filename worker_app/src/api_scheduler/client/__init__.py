@@ -15,12 +15,13 @@ from api_scheduler.client.errors import (
 )
 from api_scheduler.client.fleet import FleetClient
 from api_scheduler.client.requests import Request
-from api_scheduler.client.results import Failure, Picture, Result
+from api_scheduler.client.results import Failure, Picture, Result, Status
 
 __all__ = [
     "FleetClient",
     "Request",
     "Result",
+    "Status",
     "Picture",
     "Failure",
     "FleetError",

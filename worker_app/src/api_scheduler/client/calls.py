@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 import functools
 import typing as t
 
@@ -79,6 +81,20 @@ def read(s3: t.Any, bucket: str, key: str) -> bytes | None:
             hint = "reading what may not exist yet needs s3:ListBucket beside s3:GetObject"
             raise CallFailed(f"cannot read s3://{bucket}/{key}: {error} ({hint})", error_code(error)) from error
         raise
+
+
+@_call("read from the bucket")
+def read_aged(s3: t.Any, bucket: str, key: str) -> tuple[bytes, float] | None:
+    """An object's bytes, and its age in seconds by the bucket's own clock; None where there is none."""
+    try:
+        found = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error_code(error) in _ABSENT:
+            return None
+        raise
+    said = found["ResponseMetadata"]["HTTPHeaders"].get("date")
+    now = email.utils.parsedate_to_datetime(said) if said else dt.datetime.now(dt.UTC)
+    return bytes(found["Body"].read()), max(0.0, (now - found["LastModified"]).total_seconds())
 
 
 @_call("write the cancellation")

@@ -14,11 +14,11 @@ from botocore.config import Config
 from api_scheduler.client import calls, waiting
 from api_scheduler.client.errors import BadRequest, CallFailed, NotSent, NotThere, OtherContent
 from api_scheduler.client.requests import Request, batches
-from api_scheduler.client.results import Picture, Result, read_result
+from api_scheduler.client.results import Picture, Result, Status, read_document, read_progress, read_result
 from api_scheduler.clock import Clock, SystemClock
 from api_scheduler.documents.envelope import is_request_id
 from api_scheduler.documents.result import cancellation
-from api_scheduler.store import result_key
+from api_scheduler.store import progress_key, result_key, state_key
 
 _SEND_PAUSES = (0.2, 1.0, 3.0)
 _LONGEST_ADDRESS = 7 * 24 * 3600
@@ -110,6 +110,22 @@ class FleetClient:
         """The result as it is now; None while there is none."""
         data = calls.read(self._s3, self.bucket, result_key(_checked(request_id)))
         return read_result(data) if data is not None else None
+
+    def status(self, request_id: str) -> Status:
+        """Where a request is: waiting, running with the share that is done, or ended.
+
+        Workers tell of drawings that take longer than ``SD_PROGRESS_SECONDS`` (10). What is drawn faster, is in the
+        queue, or was never sent, is ``waiting``.
+        """
+        if (result := self.result(request_id)) is not None:
+            return Status(result.status, result, attempt=result.attempts or None)
+        told = calls.read_aged(self._s3, self.bucket, progress_key(request_id))
+        running = read_progress(*told) if told else None
+        if running is not None:
+            return running
+        record = calls.read(self._s3, self.bucket, state_key(request_id))
+        tried = len(read_document(record).get("attempts") or ()) if record is not None else 0
+        return Status("waiting", attempt=tried or None)
 
     def wait(self, request_id: str, timeout: float | None = 300.0) -> Result | None:
         """The result, once it is there; None when it is not there in that time."""

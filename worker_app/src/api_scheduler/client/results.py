@@ -11,7 +11,8 @@ import typing as t
 from api_scheduler.client.errors import NoSuccess, Unreadable
 from api_scheduler.documents.result import SCHEMA
 
-FINAL = ("succeeded", "failed", "cancelled", "expired")
+_MISSED, _CLOCK_SECONDS = 3.0, 2.0
+"""So many times a worker may miss telling of its progress; how coarse the bucket's times are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,39 @@ class Result:
             kind, text = (self.error.type, self.error.message) if self.error else (None, "")
             raise NoSuccess(self.id, self.status, kind, text)
         return self
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Where a request is on its way."""
+
+    state: str
+    """``waiting``, ``running``, or a final status."""
+    result: Result | None = None
+    step: int | None = None
+    steps: int | None = None
+    attempt: int | None = None
+    """The number of the attempt under way, or of the last one that has failed."""
+    instance_id: str | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Of the drawing that is done, from 0 to 1; None while nobody tells."""
+        if self.result is not None:
+            return 1.0 if self.result.succeeded else None
+        return self.step / self.steps if self.step is not None and self.steps else None
+
+
+def read_progress(data: bytes, age_seconds: float) -> Status | None:
+    """What a worker told of a drawing; None when that is so old that it has gone. Raises Unreadable."""
+    document = read_document(data)
+    try:
+        if age_seconds > _MISSED * float(document["every_seconds"]) + _CLOCK_SECONDS:
+            return None
+        step, steps, attempt = (int(document[name]) for name in ("step", "steps", "attempt"))
+        return Status("running", None, step, steps, attempt, document["instance_id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"this is no progress: {type(error).__name__}: {error}") from error
 
 
 def read_result(data: bytes | str) -> Result:

@@ -71,6 +71,12 @@ class Drawing:
         """Of all its pictures."""
         return self.width * self.height * len(self.seeds)
 
+    @property
+    def all_steps(self) -> int:
+        """Steps of all its batches, one after the other; img2img leaves out those before its strength."""
+        once = max(1, round(self.steps * self.start.strength)) if self.start else self.steps
+        return once * self.n_iter
+
     def parameters(self) -> dict[str, t.Any]:
         """The parameters as used, under the API's names."""
         more: dict[str, t.Any] = {}

@@ -56,12 +56,12 @@ class NoopEngine:
 
     def begin(self, key: object, job: Drawing) -> None:
         """Take a job in."""
-        self._in_work[key] = _InWork(job, job.steps)
+        self._in_work[key] = _InWork(job, job.all_steps)
 
     def step(self, progress: Progress) -> list[Drawn]:
         """Wait for a step's time, that of the slowest, then colour what is done."""
         if self._job_ms:
-            seconds = max(self._job_ms / 1000 / one.job.steps for one in self._in_work.values())
+            seconds = max(self._job_ms / 1000 / one.job.all_steps for one in self._in_work.values())
             self._clock.wait(self._never, seconds)
         progress()
         for one in self._in_work.values():

@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
 .PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
-.PHONY: bad-candidates bench-controller fuzz-bodies
+.PHONY: bad-candidates bench-controller soak fuzz-bodies
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -77,6 +77,9 @@ predicts: env ## 50 random situations: does the run do what check mode said?
 
 seeded-bugs: env ## Seven bugs put into a copy of the tree, and the test that catches each
 	@scripts/timed seeded-bugs $(BIN)/python -m campaign.seeded_bugs
+
+soak: env ## 2,000 requests on real workers while everything goes wrong: what became of each (a table; about 10 minutes)
+	@scripts/timed soak $(BIN)/python -m campaign.soak
 
 demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
 	@$(BIN)/python scripts/demo.py

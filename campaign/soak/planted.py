@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 import typing as t
 
 NOTES = "SD_SOAK_NOTES"
@@ -17,7 +18,7 @@ NOTES = "SD_SOAK_NOTES"
 
 
 def spoil(prompt: str) -> None:
-    """Fail as the prompt says, in one of the ways in which an engine fails."""
+    """End this one job as its prompt says, in one of the ways in which an engine fails."""
     base = importlib.import_module("api_scheduler.engines.base")
     if "poison raises" in prompt:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
@@ -25,6 +26,10 @@ def spoil(prompt: str) -> None:
         raise base.OutOfMemory("CUDA out of memory")
     if "poison output" in prompt:
         raise base.InvalidOutput("the picture is constant: every pixel is the same")
+
+
+def strike(prompt: str) -> None:
+    """Take the whole process down, with all that is drawn beside it, if the prompt says so."""
     if "poison lethal" in prompt:
         os._exit(137)
     if "poison hangs" in prompt:
@@ -32,12 +37,13 @@ def spoil(prompt: str) -> None:
 
 
 def note(word: str, prompt: str) -> None:
-    """Append a line to the notes; one write, so that processes do not mix theirs."""
+    """Append a line to the notes: what, which request, where, when. One write, so that processes do not mix theirs."""
     path = os.environ.get(NOTES)
     if path:
-        number = prompt.rpartition("#")[2]
+        instance = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "").rstrip("/").rpartition("/")[2]
+        line = f"{word} {prompt.rpartition('#')[2]} {instance} {os.getpid()} {time.time():.3f}\n"
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        os.write(descriptor, f"{word} {number} {os.getpid()}\n".encode())
+        os.write(descriptor, line.encode())
         os.close(descriptor)
 
 
@@ -51,16 +57,6 @@ class Planted:
     def __getattr__(self, name: str) -> t.Any:
         return getattr(self._engine, name)
 
-    def draw(self, jobs: t.Sequence[t.Any], progress: t.Callable[[], None]) -> t.Any:
-        """Draw some jobs to their end."""
-        for job in jobs:
-            note("begun", job.prompt)
-            spoil(job.prompt)
-        drawn = self._engine.draw(jobs, progress)
-        for job in jobs:
-            note("drawn", job.prompt)
-        return drawn
-
     def begin(self, key: object, job: t.Any) -> None:
         """Take a job in."""
         note("begun", job.prompt)
@@ -70,7 +66,14 @@ class Planted:
 
     def step(self, progress: t.Callable[[], None]) -> t.Any:
         """One step for all."""
+        for prompt in self._prompts.values():
+            strike(prompt)
         ended = self._engine.step(progress)
         for one in ended:
-            note("drawn" if one.error is None else "failed", self._prompts.pop(one.key, ""))
+            note("drawn" if one.error is None else "failed", self._prompts.pop(one.key))
         return ended
+
+    def drop(self, key: object) -> None:
+        """Forget a job."""
+        self._prompts.pop(key, None)
+        self._engine.drop(key)

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from campaign.soak import blows, requests
 from campaign.soak.count import Count, Seen, Sent, count
+from campaign.soak.notes import read as read_notes
 from campaign.soak.planted import NOTES
 from campaign.soak.requests import Request
 from campaign.soak.site import Site, planted_source, wait_until, worker_lines
@@ -222,7 +223,7 @@ def _look(site: Site, notes: Path) -> Seen:
         collections.Counter(_notice_id(message) for message in site.take_all(site.notices)),
         collections.Counter(_dead_id(message) for message in dead),
         site.left(),
-        collections.Counter(_numbers(notes, "drawn")),
+        collections.Counter(note.number for note in read_notes(notes, "drawn")),
     )
 
 
@@ -233,11 +234,6 @@ def _notice_id(message: t.Mapping[str, t.Any]) -> str:
 def _dead_id(message: t.Mapping[str, t.Any]) -> str:
     given = message.get("MessageAttributes") or {}
     return str((given.get("request_id") or {}).get("StringValue") or f"message {message['MessageId']}")
-
-
-def _numbers(notes: Path, word: str) -> list[int]:
-    lines = (line.split() for line in notes.read_text(encoding="utf-8").splitlines())
-    return [int(line[1]) for line in lines if line[0] == word and line[1].isdigit()]
 
 
 def _broken(lines: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:

@@ -75,7 +75,7 @@ def through_the_queue(count: int, seed: int) -> list[str]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, local_aws(Path(folder)) as endpoint, Canary() as canary:
         deployment = Deployment(endpoint, "f" + uuid.uuid4().hex[:10])
-        bodies = requests.any_body(deployment.bucket, canary.url)
+        bodies = requests.any_body(canary.url)
         sendable = filter(through_queue.carried, many.distinct(count * 3, seed + _QUEUE_SEED, bodies))
         outcome = through_queue.send_all(deployment, itertools.islice(sendable, count), 60 + count)
         problems = outcome.problems + [f"fetched {visit}" for visit in canary.visits]

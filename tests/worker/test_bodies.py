@@ -32,7 +32,7 @@ def test_every_valid_body_is_drawn(body: Body) -> None:
 
 def test_some_through_the_queue(deployment: Deployment) -> None:
     with Canary() as canary:
-        bodies = many.distinct(200, 7, requests.any_body(deployment.bucket, canary.url))
+        bodies = many.distinct(200, 7, requests.any_body(canary.url))
         outcome = through_queue.send_all(deployment, itertools.islice(filter(through_queue.carried, bodies), 60), 60)
         assert canary.visits == []
     assert outcome.problems == []

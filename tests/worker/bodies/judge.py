@@ -14,6 +14,7 @@ import time
 import typing as t
 
 import numpy as np
+from PIL import Image
 
 from api_scheduler import answers, pictures
 from api_scheduler.documents import envelope as envelopes
@@ -23,16 +24,20 @@ from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import Failure, Result, Worker, notice
 from api_scheduler.documents.terms import Terms
 from api_scheduler.settings import Limits
+from tests.worker.bodies import fields
+from tests.worker.bodies import pictures as files
 from tests.worker.bodies.requests import Body
 
 MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 LIMITS = Limits()
+TERMS = Terms(LIMITS, 64, fields.MODELS, frozenset(fields.LORAS), files.BUCKET, lambda key, most: _input(key, most))
 LONGEST_REFUSAL = 1000
 SECONDS = 3.0
 """Of processor time for one body: the largest that SQS carries is a megabyte."""
 _NAMED = re.compile(r"(body|schema|id|api|payload(\.[^:]*)?|context|ttl_seconds): ", re.DOTALL)
 _RELATED = ({"payload.sampler_name", "payload.sampler_index", "payload.scheduler"},)
-# What touches files, the network or other programs. PIL and its plugins are loaded before the watch begins.
+# What touches files, the network or other programs. PIL's plugins are loaded before the watch begins.
+Image.init()
 _OUTSIDE = ("open", "socket.", "subprocess.", "os.", "urllib.", "shutil.", "tempfile.", "ctypes.", "ftplib.", "http.")
 
 
@@ -45,18 +50,23 @@ class Verdict:
     problems: list[str]
 
 
-def decide(body: bytes) -> Drawing:
+def _input(key: str, most: int) -> bytes | None:
+    data = files.inputs().get(key)
+    return data[:most] if data is not None else None
+
+
+def decide(body: bytes, terms: Terms) -> Drawing:
     """The whole way from a body to what is drawn, as a worker goes it. Raises InvalidRequest."""
-    return parse(envelopes.decode(body, MESSAGE_ID, LIMITS.body_bytes), Terms(LIMITS, 64))
+    return parse(envelopes.decode(body, MESSAGE_ID, terms.limits.body_bytes), terms)
 
 
-def judge(body: Body) -> Verdict:
+def judge(body: Body, terms: Terms = TERMS) -> Verdict:
     """Decide, and look at the decision from every side."""
     began = time.thread_time()
     outcome: Drawing | InvalidRequest | None = None
     with watched() as touched:
         try:
-            outcome = decide(body.data)
+            outcome = decide(body.data, terms)
         except InvalidRequest as refused:
             outcome = refused
         except Exception as error:  # noqa: BLE001 anything else that leaves is what is looked for

@@ -15,7 +15,10 @@ from PIL import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOUR = 0, 2
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP")
+_ALL_FORMATS = (*FORMATS, "GIF", "BMP", "TIFF")
+BUCKET = "sd-images-fuzz"
+"""The bucket in the addresses of pictures."""
 
 
 @functools.cache
@@ -57,6 +60,9 @@ def bombs() -> dict[str, bytes]:
         "png of 4 Gpx, empty": _png(65535, 65535, b""),
         "png of 2^31 a side": _png(2**31 - 1, 2**31 - 1, small),
         "png of 100 Mpx, real": _png(10000, 10000, zeros(96)),
+        "png of 2^24 × 1, real": _png(2**24, 1, zeros(17)),
+        "png of 1 × 2^24, real": _png(1, 2**24, zeros(33)),
+        "png of 4096 a side, real": _png(4096, 4096, zeros(17)),
         "png of 1 × 2^30": _png(1, 2**30, small),
         "png of no size": _png(0, 0, small),
         "png with 64 MB of text": _png(32, 32, small, _GREY, chunk(b"zTXt", b"a\0\0" + zeros(64))),
@@ -127,6 +133,19 @@ def strange() -> dict[str, bytes]:
     }
 
 
+@functools.cache
+def inputs() -> dict[str, bytes]:
+    """What clients have uploaded, by key."""
+    return {
+        "inputs/a.png": picture(),
+        "inputs/deep/er/ü 1%2F.webp": picture(16, "WEBP"),
+        "inputs/bomb": bombs()["png of 100 Mpx, real"],
+        "inputs/text": b"hello",
+        "inputs/empty": b"",
+        "inputs/large": bytes(21 << 20),
+    }
+
+
 def good() -> st.SearchStrategy[str]:
     """Pictures that can be drawn from, as text in a payload."""
     modes = st.sampled_from(["RGB", "L"])
@@ -134,7 +153,14 @@ def good() -> st.SearchStrategy[str]:
     transparent = st.builds(picture, st.just(32), st.just("PNG"), st.sampled_from(["RGBA", "LA", "P", "1"])).map(
         encoded
     )
-    return st.one_of(files, transparent, files.map(lambda text: "data:image/png;base64," + text))
+    uploaded = st.sampled_from([f"s3://{BUCKET}/inputs/a.png", f"s3://{BUCKET}/inputs/deep/er/ü 1%2F.webp"])
+    return st.one_of(files, transparent, uploaded, files.map(lambda text: "data:image/png;base64," + text))
+
+
+def masks() -> st.SearchStrategy[str | None]:
+    """Masks that are neither black nor white all over."""
+    drawn = st.builds(picture, st.sampled_from([16, 32]), st.just("PNG"), st.sampled_from(["L", "RGB", "1"]))
+    return st.none() | drawn.map(encoded)
 
 
 def bad() -> st.SearchStrategy[str]:
@@ -150,7 +176,7 @@ def bad() -> st.SearchStrategy[str]:
 
 def cut_short() -> st.SearchStrategy[str]:
     """A good file that ends too early."""
-    files = st.builds(picture, st.just(32), st.sampled_from(FORMATS))
+    files = st.builds(picture, st.just(32), st.sampled_from(_ALL_FORMATS))
     return st.tuples(files, st.floats(0, 0.95)).map(lambda pair: encoded(pair[0][: int(len(pair[0]) * pair[1])]))
 
 
@@ -180,7 +206,7 @@ def not_base64() -> st.SearchStrategy[str]:
     return st.one_of(st.sampled_from(near), st.text(max_size=40))
 
 
-def addresses(bucket: str, canary: str) -> st.SearchStrategy[str]:
+def addresses(canary: str) -> st.SearchStrategy[str]:
     """Places that nothing may be fetched from, and inputs that are not there."""
     hosts = [
         f"{canary}/a.png",
@@ -208,23 +234,24 @@ def addresses(bucket: str, canary: str) -> st.SearchStrategy[str]:
         "inputs/a.png?versionId=1",
         "inputs/a#b",
     ]
-    own = [f"s3://{bucket}/{path}" for path in paths]
+    own = [f"s3://{BUCKET}/{path}" for path in paths]
     buckets = [
         "",
         "other",
         "sd-images-other-123456789012",
-        f"{bucket}.evil",
-        bucket.upper(),
-        f"user@{bucket}",
+        f"{BUCKET}.evil",
+        BUCKET.upper(),
+        f"user@{BUCKET}",
         "arn:aws:s3:::x",
     ]
     foreign = [f"s3://{name}/inputs/a.png" for name in buckets]
+    there = [f"s3://{BUCKET}/{key}" for key in ("inputs/bomb", "inputs/text", "inputs/empty", "inputs/large")]
     odd = [
-        f"S3://{bucket}/results/x/0.png",
-        f"s3:/{bucket}/inputs/a.png",
-        f"s3:{bucket}",
+        f"S3://{BUCKET}/results/x/0.png",
+        f"s3:/{BUCKET}/inputs/a.png",
+        f"s3:{BUCKET}",
         "s3://",
         "s3:///",
         "s3n://b/k",
     ]
-    return st.sampled_from(hosts + files + own + foreign + odd)
+    return st.sampled_from(hosts + files + own + foreign + odd + there)

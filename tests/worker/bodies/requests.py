@@ -8,11 +8,10 @@ import typing as t
 
 from hypothesis import strategies as st
 
+from api_scheduler.documents.envelope import IMG2IMG
+from api_scheduler.documents.payload import PAYLOADS
 from tests.worker.bodies import fields, pictures
 from tests.worker.bodies.text import Pairs, Raw, dump, nested
-
-BUCKET = "sd-images-fuzz"
-"""What addresses of pictures name, where nothing else is said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +25,10 @@ class Body:
     """The field that a refusal has to name; a refusal of the whole body is as good."""
 
 
-def any_body(bucket: str = BUCKET, canary: str = "http://127.0.0.1:1") -> st.SearchStrategy[Body]:
+def any_body(canary: str = "http://127.0.0.1:1") -> st.SearchStrategy[Body]:
     """All kinds. ``canary`` is the address of something that must never be fetched."""
-    pictured = wrong_picture(bucket, canary)
+    pictured = wrong_picture(canary)
     return st.one_of(valid(), wrong_field(), wrong_envelope(), wrong_id(), pictured, no_request(), broken_text())
-
-
-def _document(payload: t.Any, **more: t.Any) -> dict[str, t.Any]:
-    return {"api": "/sdapi/v1/txt2img", "payload": payload, **more}
 
 
 def _bytes(document: t.Any) -> bytes:
@@ -63,11 +58,12 @@ def envelopes() -> st.SearchStrategy[dict[str, t.Any]]:
 
 def requests() -> st.SearchStrategy[dict[str, t.Any]]:
     """Requests that are drawn, of every API."""
-    made = [
-        st.builds(lambda some, more, api=api: {**some, "api": api, "payload": more}, envelopes(), fields.payloads(api))
-        for api in fields.APIS
-    ]
-    return st.one_of(made)
+    return st.one_of([requests_of(api) for api in PAYLOADS])
+
+
+def requests_of(api: str) -> st.SearchStrategy[dict[str, t.Any]]:
+    """Requests of one API that are drawn."""
+    return st.builds(lambda some, payload: {**some, "api": api, "payload": payload}, envelopes(), fields.payloads(api))
 
 
 def valid() -> st.SearchStrategy[Body]:
@@ -166,7 +162,7 @@ def wrong_field() -> st.SearchStrategy[Body]:
         return Body("two fields", _bytes({**document, "payload": {**document["payload"], **some}}))
 
     some = st.dictionaries(names, junk(), min_size=2, max_size=2)
-    used = st.sampled_from(sorted({name for model in fields.APIS.values() for name in model.model_fields}))
+    used = st.sampled_from(sorted({name for api in PAYLOADS for name in fields.used(api)}))
     same = st.builds(dict.fromkeys, st.lists(used, min_size=2, max_size=5), junk())
     return st.one_of(
         st.builds(one, requests(), names, junk()),
@@ -250,11 +246,11 @@ def wrong_id() -> st.SearchStrategy[Body]:
 # -- pictures -------------------------------------------------------------------------------------------------------
 
 
-def wrong_picture(bucket: str, canary: str) -> st.SearchStrategy[Body]:
-    """Pictures that are none, too large, or somewhere else; in img2img, and where no picture belongs."""
-    places = st.one_of(pictures.bad(), pictures.addresses(bucket, canary))
+def wrong_picture(canary: str) -> st.SearchStrategy[Body]:
+    """Pictures that are none, too large, or somewhere else, for img2img and inpaint."""
+    places = st.one_of(pictures.bad(), pictures.addresses(canary))
     shapes = st.sampled_from(["list", "text", "two", "mask"])
-    return st.builds(_with_picture, requests(), places, pictures.good(), shapes)
+    return st.builds(_with_picture, requests_of(IMG2IMG), places, pictures.good(), shapes)
 
 
 def _with_picture(document: dict[str, t.Any], bad: str, good: str, shape: str) -> Body:
@@ -264,8 +260,7 @@ def _with_picture(document: dict[str, t.Any], bad: str, good: str, shape: str) -
         "two": {"init_images": [good, bad]},
         "mask": {"init_images": [good], "mask": bad},
     }
-    payload = {**document["payload"], **pictured[shape]}
-    return Body("picture", _bytes({**document, "api": "/sdapi/v1/img2img", "payload": payload}))
+    return Body("picture", _bytes({**document, "payload": {**document["payload"], **pictured[shape]}}))
 
 
 # -- no requests ----------------------------------------------------------------------------------------------------

@@ -10,11 +10,16 @@ import re
 import typing as t
 
 from api_scheduler.documents.envelope import InvalidRequest, decode
-from tests.worker.bodies.judge import LIMITS, judge
+from tests.worker.bodies import fields, pictures
+from tests.worker.bodies.judge import LIMITS, TERMS, judge
 from tests.worker.bodies.requests import Body
 from tests.worker.bodies.tap import Own, Tap
 from tests.worker.harness import Deployment, Worker, until
 
+_OFFERED = {
+    "SD_MODELS": ",".join(f"{name}=/nowhere/{name}" for name in fields.MODELS),
+    "SD_LORAS": ",".join(f"{name}=/nowhere/{name}" for name in fields.LORAS),
+}
 # What SQS takes: XML 1.0's characters, a megabyte at most.
 _CARRIED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _MOST_BYTES = 1024 * 1024
@@ -51,11 +56,19 @@ def carried(body: Body) -> bool:
         return False
 
 
+def _addressed(body: Body, bucket: str) -> Body:
+    """With the deployment's own bucket in its addresses."""
+    return dataclasses.replace(body, data=body.data.replace(pictures.BUCKET.encode(), bucket.encode()))
+
+
 def send_all(deployment: Deployment, bodies: t.Iterable[Body], seconds: float) -> Outcome:
     """Send them, let one worker settle them all, and look at everything that came of it."""
-    sent = [_Sent(body, deployment.send(body.data.decode("utf-8"))) for body in bodies]
+    for key, data in pictures.inputs().items():
+        deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=data)
+    own_bodies = (_addressed(body, deployment.bucket) for body in bodies)
+    sent = [_Sent(body, deployment.send(body.data.decode("utf-8"))) for body in own_bodies]
     with Tap(deployment.endpoint) as tap:
-        worker = Worker(deployment, {"AWS_ENDPOINT_URL": tap.endpoint})
+        worker = Worker(deployment, {"AWS_ENDPOINT_URL": tap.endpoint, **_OFFERED})
         try:
             worker.until_ready()
             until(lambda: deployment.left() == 0, seconds)
@@ -100,12 +113,13 @@ def _ending(deployment: Deployment, sent: _Sent, statuses: collections.Counter[s
     statuses[f"{result['status']} {error.get('type', '')}".strip()] += 1
     if error.get("type") == "id_conflict":
         return []
-    return [f"{sent.body.kind}: {text}: {sent.body.data[:200]!r}" for text in _differences(sent, result)]
+    differences = _differences(sent, result, deployment.bucket)
+    return [f"{sent.body.kind}: {text}: {sent.body.data[:200]!r}" for text in differences]
 
 
-def _differences(sent: _Sent, result: dict[str, t.Any]) -> list[str]:
+def _differences(sent: _Sent, result: dict[str, t.Any], bucket: str) -> list[str]:
     """Between what the body is decided to be here, and what became of it there."""
-    here = judge(sent.body).outcome
+    here = judge(sent.body, dataclasses.replace(TERMS, bucket=bucket)).outcome
     if isinstance(here, InvalidRequest):
         there = (result["error"] or {}).get("message")
         return [] if there == str(here) else [f"{str(here)[:100]!r} here, {str(there)[:100]!r} there"]

@@ -16,11 +16,17 @@ from api_scheduler.documents.terms import Terms
 from api_scheduler.documents.words import shown
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+_PHONE = "MPO"
+"""A JPEG with further pictures behind it (a preview, a map of depths): the first one is meant."""
 INPUTS = "inputs/"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _DATA = re.compile(r"data:[\w/+.-]*;base64,", re.ASCII)
 _BLANKS = str.maketrans("", "", " \t\r\n")
+# Pillow's own limit is a warning on standard error first and then another message: the one here is checked below.
+Image.MAX_IMAGE_PIXELS = None
 _MAX_KEY = 1024
+_MAX_SIDE = 16384
+"""A strip of few pixels but a great length would take gigabytes and seconds to bring to size."""
 _WHITE = (255, 255, 255, 255)
 
 
@@ -82,7 +88,10 @@ def _decoded(data: bytes, where: str, terms: Terms) -> Image.Image:
     if image.width * image.height > terms.limits.image_pixels:
         size, limit = f"{image.width} × {image.height}", terms.limits.image_pixels
         raise InvalidRequest(f"payload.{where}: {size} pixels are more than the {limit} allowed here")
-    if getattr(image, "n_frames", 1) > 1:
+    if max(image.size) > _MAX_SIDE:
+        size = f"{image.width} × {image.height}"
+        raise InvalidRequest(f"payload.{where}: {size} has a side of more than {_MAX_SIDE} pixels")
+    if getattr(image, "n_frames", 1) > 1 and image.format != _PHONE:
         raise InvalidRequest(f"payload.{where}: moves; send a picture of one frame")
     try:
         image.load()

@@ -35,7 +35,12 @@ LONGEST_REFUSAL = 1000
 SECONDS = 3.0
 """Of processor time for one body: the largest that SQS carries is a megabyte."""
 _NAMED = re.compile(r"(body|schema|id|api|payload(\.[^:]*)?|context|ttl_seconds): ", re.DOTALL)
-_RELATED = ({"payload.sampler_name", "payload.sampler_index", "payload.scheduler"},)
+_RELATED = (
+    {"payload.sampler_name", "payload.sampler_index", "payload.scheduler", "payload.eta"},
+    {"payload.prompt", "payload.loras", "payload.disable_extra_networks"},
+    {"payload.mask", "payload.mask_round", "payload.inpainting_mask_invert", "payload.inpainting_fill"},
+)
+"""Fields of which one may be right or wrong because of another."""
 # What touches files, the network or other programs. PIL's plugins are loaded before the watch begins.
 Image.init()
 _OUTSIDE = ("open", "socket.", "subprocess.", "os.", "urllib.", "shutil.", "tempfile.", "ctypes.", "ftplib.", "http.")
@@ -129,7 +134,11 @@ def _may_name(text: str, field: str) -> bool:
     clipped = {name[:80] for name in names} | {f"payload.{name.removeprefix('payload.')[:77]}..." for name in names}
     product = text.split(":")[0]
     inside = " × " in product and field.removeprefix("payload.") in product
-    return text.startswith("body: ") or inside or any(text.startswith(f"{name}: ") for name in clipped | names)
+    return (
+        text.startswith("body: ")
+        or inside
+        or any(text.startswith((f"{name}: ", f"{name}[", f"{name}.")) for name in clipped | names)
+    )
 
 
 def _writable(document: dict[str, t.Any]) -> None:

@@ -9,13 +9,14 @@ import io
 import re
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, WebPImagePlugin
 
 from api_scheduler.documents.envelope import InvalidRequest
 from api_scheduler.documents.terms import Terms
 from api_scheduler.documents.words import shown
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+Image.preinit()  # all decoders that are used are loaded now, and not with the first picture
+FORMATS = ("PNG", "JPEG", WebPImagePlugin.WebPImageFile.format)
 _PHONE = "MPO"
 """A JPEG with further pictures behind it (a preview, a map of depths): the first one is meant."""
 INPUTS = "inputs/"

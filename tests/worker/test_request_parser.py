@@ -15,7 +15,7 @@ from PIL import Image
 
 from api_scheduler import pictures, samplers
 from api_scheduler.documents import envelope
-from api_scheduler.documents.drawing import Drawing
+from api_scheduler.documents.drawing import Drawing, Lora
 from api_scheduler.documents.envelope import InvalidRequest
 from api_scheduler.documents.fields import FIELDS as TABLES
 from api_scheduler.documents.parse import parse
@@ -71,7 +71,7 @@ valid_envelopes = st.fixed_dictionaries({"api": st.sampled_from(envelope.APIS), 
 bodies = st.binary(max_size=200) | (envelopes | valid_envelopes | values).map(lambda body: json.dumps(body).encode())
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(bodies)
 def test_any_body_is_drawn_or_refused_with_a_reason(body: bytes) -> None:
     outcome = decided(body)
@@ -229,3 +229,91 @@ def test_picture_text_can_be_read_back(prompt: str) -> None:
         "Steps: 3, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 9, Size: 64x64, "
         "Version: api-scheduler 1.0.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "prompt", "expected"),
+    [
+        ({"prompt": "a cat <lora:bold:0.5>"}, "a cat", [Lora("bold", 0.5)]),
+        ({"prompt": "a <lora:bold>cat"}, "a cat", [Lora("bold", 1.0)]),
+        ({"prompt": "<LORA:bold:-1> <lora:thin:2>"}, "", [Lora("bold", -1.0), Lora("thin", 2.0)]),
+        ({"prompt": "a", "loras": [{"name": "thin"}]}, "a", [Lora("thin", 1.0)]),
+        (
+            {"prompt": "a<lora:bold:1>", "loras": [{"name": "thin", "weight": 2}]},
+            "a",
+            [Lora("bold", 1), Lora("thin", 2)],
+        ),
+        ({"prompt": "a <lora:bold:1>", "disable_extra_networks": True}, "a", []),
+        ({"prompt": "a < b > c"}, "a < b > c", []),
+    ],
+)
+def test_lora_come_from_the_prompt_and_the_list(payload: dict[str, t.Any], prompt: str, expected: list[Lora]) -> None:
+    drawing = drawn(**payload)
+    assert (drawing.prompt, list(drawing.loras)) == (prompt, expected)
+    assert drawing.parameters().get("loras", []) == [{"name": one.name, "weight": one.weight} for one in expected]
+
+
+def test_picture_text_names_lora_as_the_prompt_did() -> None:
+    drawing = drawn(prompt="a cat <lora:bold:0.5>", loras=[{"name": "thin", "weight": 2}])
+    assert pictures.infotext(drawing, 1).splitlines()[0] == "a cat <lora:bold:0.5> <lora:thin:2>"
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({"prompt": "<lora:other:1>"}, "prompt"),
+        ({"prompt": "<lora:../../etc/passwd:1>"}, "prompt"),
+        ({"prompt": "<lora::1>"}, "prompt"),
+        ({"prompt": "<lora:bold:x>"}, "prompt"),
+        ({"prompt": "<lora:bold:nan>"}, "prompt"),
+        ({"prompt": "<lora:bold:1e9>"}, "prompt"),
+        ({"prompt": "<lora:bold:1:2>"}, "prompt"),
+        ({"prompt": "<lora:bold:1><lora:bold:1>"}, "prompt"),
+        ({"prompt": "<hypernet:bold:1>"}, "prompt"),
+        ({"prompt": "<lyco:bold:1>"}, "prompt"),
+        ({"negative_prompt": "<lora:bold:1>"}, "negative_prompt"),
+        ({"loras": [{"name": "other"}]}, "loras[0]"),
+        ({"prompt": "<lora:bold:1>", "loras": [{"name": "bold"}]}, "loras[0]"),
+        ({"loras": [{"name": "bold", "weight": "1"}]}, "loras[0].weight"),
+        ({"loras": [{"name": "bold", "weight": 11}]}, "loras[0].weight"),
+        ({"loras": [{"name": "bold", "path": "/x"}]}, "loras[0].path"),
+        ({"loras": "bold"}, "loras"),
+        ({"override_settings": {"sd_model_checkpoint": "third"}}, "override_settings.sd_model_checkpoint"),
+        ({"override_settings": {"sd_model_checkpoint": 1}}, "override_settings.sd_model_checkpoint"),
+        ({"override_settings": {"CLIP_stop_at_last_layers": 2}}, "override_settings.CLIP_stop_at_last_layers"),
+        ({"override_settings": {"CLIP_stop_at_last_layers": True}}, "override_settings.CLIP_stop_at_last_layers"),
+        ({"override_settings": []}, "override_settings"),
+        ({"alwayson_scripts": {"x": {"args": [0]}}}, "alwayson_scripts"),
+        ({"alwayson_scripts": {"x": {"other": []}}}, "alwayson_scripts"),
+    ],
+)
+def test_what_the_deployment_does_not_have_is_refused_by_name(payload: dict[str, t.Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        drawn(**payload)
+    assert str(refused.value).startswith(f"payload.{field}: ")
+
+
+def test_more_lora_than_the_deployment_allows_are_refused() -> None:
+    body = json.dumps({"api": envelope.TXT2IMG, "payload": {"prompt": "<lora:bold:1><lora:thin:1>"}}).encode()
+    terms = Terms(Limits(loras=1), 512, loras={"bold", "thin"})
+    with pytest.raises(InvalidRequest, match=r"payload\.prompt: 2 LoRA are more than 1"):
+        parse(envelope.decode(body, MESSAGE_ID, 10_000), terms)
+
+
+@pytest.mark.parametrize(
+    "value", ["other", "other.safetensors", "other.safetensors [879db523c3]", "other [879db523c3]"]
+)
+def test_a_request_chooses_among_the_deployments_models(value: str) -> None:
+    assert drawn(override_settings={"sd_model_checkpoint": value}).model == "other"
+
+
+def test_a_request_that_chooses_no_model_is_drawn_with_the_first() -> None:
+    assert drawn(override_settings={"sd_model_checkpoint": None, "CLIP_stop_at_last_layers": 1}).model == ""
+
+
+def test_eta_is_the_samplers_own() -> None:
+    assert drawn(sampler_name="Euler a", eta=1.0).sampler.name == "Euler a"
+    assert drawn(sampler_name="DDIM", eta=0).sampler.name == "DDIM"
+    assert drawn(sampler_name="DPM++ 2M", eta=0.3).sampler.name == "DPM++ 2M"
+    with pytest.raises(InvalidRequest, match=r"payload\.eta: 1 is not supported, DDIM draws with 0"):
+        drawn(sampler_name="DDIM", eta=1.0)

@@ -30,7 +30,7 @@ def test_a_request_leaves_pictures_a_result_a_notice_and_a_log_line(deployment: 
     deployment.send(body)
 
     result = deployment.wait("job-1")
-    assert result["schema"] == 1
+    assert result["schema"] == 2
     assert result["status"] == "succeeded"
     assert result["error"] is None
     assert result["context"] == {"user": "ü"}

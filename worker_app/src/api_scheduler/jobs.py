@@ -17,7 +17,7 @@ from api_scheduler.clock import iso
 from api_scheduler.desk import Desk
 from api_scheduler.documents import envelope as envelopes
 from api_scheduler.documents.drawing import Drawing
-from api_scheduler.documents.envelope import Envelope, InvalidRequest
+from api_scheduler.documents.envelope import Envelope, InvalidRequest, NewerSchema
 from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.drawing import DrawFailed, Pictures
@@ -286,9 +286,12 @@ class Jobs:
         return Image(key, seed, picture.shape[1], picture.shape[0], sha256)
 
     def _refuse(self, ticket: Ticket, error: InvalidRequest) -> None:
-        if self._passes_on(ticket.message):
-            seconds = attempts.backoff(self._desk.settings.backoff_seconds, 1)
-            self._hand_back(ticket.message, ticket.request_id, self._history(ticket.request_id), None, seconds)
+        message = ticket.message
+        for_a_younger_one = isinstance(error, NewerSchema) and self._younger_may_come(message)
+        if self._passes_on(message) or for_a_younger_one:
+            tries = message.receive_count if for_a_younger_one else 1
+            seconds = attempts.backoff(self._desk.settings.backoff_seconds, tries)
+            self._hand_back(message, ticket.request_id, self._history(ticket.request_id), None, seconds)
             return
         self._answers.fail(ticket, Failure("invalid_request", str(error)), error.context)
 
@@ -358,6 +361,10 @@ class Jobs:
         """
         bounded = message.receive_count < attempts.RECEIVES_LIMIT
         return bounded and not message.smoke and self._desk.leaving()
+
+    def _younger_may_come(self, message: Message) -> bool:
+        """Whether a worker of a later version may be at the same queue: one is, or comes, while a release is open."""
+        return not message.smoke and message.receive_count < attempts.RECEIVES_LIMIT and self._desk.releases.open()
 
     def _history(self, request_id: str) -> attempts.History:
         return attempts.read(self._desk.patiently(lambda: self._desk.store.state(request_id)))

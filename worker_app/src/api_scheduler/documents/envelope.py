@@ -13,11 +13,15 @@ from api_scheduler.documents.words import shown
 TXT2IMG = "/sdapi/v1/txt2img"
 IMG2IMG = "/sdapi/v1/img2img"
 APIS = (TXT2IMG, IMG2IMG)
-SCHEMA = 1
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+SCHEMA = 2
+"""The present one: 2 added img2img, LoRA and the choice of a model."""
+READ = (SCHEMA - 1, SCHEMA)
+"""A request that names none is read as one of the present schema, which only adds to the one before."""
+ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_ID = re.compile(rf"{ID_PATTERN}\Z")
 _FIELDS = ("schema", "id", "api", "payload", "context", "ttl_seconds")
 _MAX_DEPTH = 32
-_MAX_TTL = 14 * 24 * 3600
+MAX_TTL = 14 * 24 * 3600
 
 
 class InvalidRequest(Exception):
@@ -27,6 +31,10 @@ class InvalidRequest(Exception):
         super().__init__(message)
         self.request_id = request_id
         self.context = context
+
+
+class NewerSchema(InvalidRequest):
+    """The request is written for workers of a later version: one of them may be at the same queue."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +62,7 @@ def decode(body: bytes, message_id: str, max_bytes: int) -> Envelope:
     try:
         return _envelope(document, request_id, document.get("context"))
     except InvalidRequest as error:
-        raise InvalidRequest(str(error), request_id, _usable(document.get("context"))) from None
+        raise type(error)(str(error), request_id, _usable(document.get("context"))) from None
 
 
 def _json(body: bytes) -> t.Any:
@@ -92,17 +100,16 @@ def _request_id(document: dict[str, t.Any], message_id: str) -> str:
     if given is None:
         return message_id
     if not isinstance(given, str) or not is_request_id(given):
-        text = f"id: {shown(given)} does not match ^[A-Za-z0-9][A-Za-z0-9._-]{{0,127}}$"
+        text = f"id: {shown(given)} does not match ^{ID_PATTERN}$"
         raise InvalidRequest(text, None, _usable(document.get("context")))
     return given
 
 
 def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> Envelope:
+    _check_schema(document.get("schema", SCHEMA))
     for name in document:
         if name not in _FIELDS:
             raise InvalidRequest(f"{name[:80]}: unknown field; known are {', '.join(_FIELDS)}")
-    if document.get("schema", SCHEMA) != SCHEMA or isinstance(document.get("schema"), (bool, float)):
-        raise InvalidRequest(f"schema: {shown(document['schema'])} is not supported, write {SCHEMA} or leave it out")
     api = document.get("api")
     if not isinstance(api, str) or api not in APIS:
         raise InvalidRequest(f"api: {shown(api)} is not supported, write one of {', '.join(APIS)}")
@@ -116,11 +123,18 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
     return Envelope(request_id, api, payload, context, _ttl(document.get("ttl_seconds")))
 
 
+def _check_schema(schema: t.Any) -> None:
+    if type(schema) is int and schema > SCHEMA:
+        raise NewerSchema(f"schema: {shown(schema)} is later than the {SCHEMA} that is read here")
+    if type(schema) is not int or schema not in READ:
+        raise InvalidRequest(f"schema: {shown(schema)} is none of {READ[0]} and {READ[1]}; leave it out")
+
+
 def _ttl(value: t.Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_TTL:
-        raise InvalidRequest(f"ttl_seconds: {shown(value)} is not a number above 0 and at most {_MAX_TTL}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_TTL:
+        raise InvalidRequest(f"ttl_seconds: {shown(value)} is not a number above 0 and at most {MAX_TTL}")
     return float(value)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import typing as t
 
 import pydantic
@@ -47,9 +48,7 @@ def _validate(envelope: Envelope) -> Txt2Img:
 
 def _first_error(error: pydantic.ValidationError, api: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    # What pydantic adds to a field's name (the member of a union) says nothing to a client.
-    parts = [part for index, part in enumerate(first["loc"]) if index == 0 or isinstance(part, int) or part in _INNER]
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    name = _name(first["loc"])
     if first["type"] == "extra_forbidden":
         return f"payload.{clip(name)}: {_unknown(name, api)}; leave it out"
     if first["type"] == "missing":
@@ -57,7 +56,15 @@ def _first_error(error: pydantic.ValidationError, api: str) -> str:
     return f"payload.{name}: {shown(first['input'])} is wrong: {first['msg']}"
 
 
-_INNER = frozenset({"name", "weight"})
+def _name(parts: tuple[str | int, ...]) -> str:
+    name = str(parts[0])
+    for before, part in itertools.pairwise(parts):
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif isinstance(before, int):
+            name += f".{part}"
+        # Anything else is pydantic's own: the member of a union, which says nothing to a client.
+    return name
 
 
 def _unknown(name: str, api: str) -> str:

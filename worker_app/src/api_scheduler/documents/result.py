@@ -6,7 +6,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-SCHEMA = 1
+SCHEMA = 2
+"""The present one: 2 added ``trace_id``. Readers know the one before too, and pass over members unknown to them."""
 Status = t.Literal["succeeded", "failed", "cancelled", "expired"]
 ErrorType = t.Literal[
     "invalid_request",

@@ -137,6 +137,8 @@ def test_a_drawing_that_another_worker_answers_meanwhile_is_stopped(deployment: 
     client.send(request)
     slow = start(LONG).until_ready()
     until(lambda: client.status(request.id).state == "running")
+    slow.process.terminate()  # it takes no more, and goes on drawing
+    until(lambda: "draining" in slow.states())
     client.send(request)
     start()
     result = client.wait(request.id, 60)

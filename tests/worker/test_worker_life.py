@@ -142,7 +142,7 @@ def test_a_request_that_fails_on_two_releases_is_answered(
 
 
 def test_sigterm_lets_the_job_in_hand_finish(deployment: Deployment, start: StartWorker) -> None:
-    worker = start({"SD_NOOP_MS": "2000"}).until_ready()
+    worker = start({"SD_NOOP_MS": "2000", "SD_MAX_BATCH": "1"}).until_ready()
     deployment.send(request("running"))
     until(lambda: "busy" in worker.states())
     deployment.send(request("waiting"))

@@ -18,6 +18,7 @@ from api_scheduler.desk import Desk
 from api_scheduler.documents.result import Worker as WorkerNames
 from api_scheduler.drawing import DrawThread
 from api_scheduler.engines.base import Engine
+from api_scheduler.hands import Hands
 from api_scheduler.hooks import LifecycleHooks, Watcher
 from api_scheduler.identity import Identity, Metadata, MetadataUnavailable
 from api_scheduler.jobs import Jobs
@@ -28,7 +29,7 @@ from api_scheduler.lookout import Lookout
 from api_scheduler.models import Models
 from api_scheduler.models.cache import Cache
 from api_scheduler.models.fetching import Fetcher
-from api_scheduler.progress import Progress, any_hangs
+from api_scheduler.progress import Progress
 from api_scheduler.protection import Protection
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
@@ -169,13 +170,17 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     clients = aws.connect(
         identity.region, env.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", ""), env.get("AWS_ENDPOINT_URL", "")
     )
-    drawing, progress = (Progress(clock, limit) for limit in (settings.hang_seconds, settings.stuck_seconds))
+    drawing, hands = Progress(clock, settings.hang_seconds), Hands(clock, settings.stuck_seconds)
     models = _models(settings, clients.s3, clock, log, drawing.touch)
     life, engine = Life(clock, log), engines.create(settings, clock, models)
-    draw_thread, hangs = DrawThread(engine, drawing, clock), any_hangs(drawing, progress)
+    draw_thread = DrawThread(engine, drawing, clock, hands.ring)
+
+    def hangs() -> bool:
+        return drawing.hangs() or hands.hang()
+
     releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
     reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
-    leases = Leases(clients.sqs, settings.visibility_seconds, hangs, clock, log)
+    leases = Leases(clients.sqs, settings.visibility_seconds, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, hangs, clock, log)
     protection = Protection(clients.autoscaling, settings.group, identity.instance_id, clock, log)
@@ -192,7 +197,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         leases=leases,
         lookout=lookout,
         draw_thread=draw_thread,
-        progress=progress,
+        hands=hands,
         native_side=lambda: engine.native_side,
         life=life,
         leaving=watcher.leaving,
@@ -219,6 +224,7 @@ def _worker(desk: Desk, watcher: Watcher, protection: Protection) -> Worker:
         wait_seconds=settings.wait_seconds,
         visibility_seconds=settings.visibility_seconds,
         jobs=Jobs(desk),
+        hands=desk.hands,
         draw_thread=desk.draw_thread,
         life=desk.life,
         watcher=watcher,

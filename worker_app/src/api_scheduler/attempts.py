@@ -123,6 +123,15 @@ def before_drawing(history: History, message_id: str, receives: int, rules: Rule
     return HandBack(backoff(rules.backoff_seconds, here + history.hand_backs.get(message_id, 0)))
 
 
+def alone(history: History, message_id: str, receives: int) -> bool:
+    """Whether to draw it with no other job beside it: it may have been what ended a worker, or filled its memory.
+
+    Those that were drawn beside such a request are suspects too, and found innocent one by one.
+    """
+    suspicious = (None, "out_of_memory")
+    return _unseen(history, message_id, receives) > 0 or any(one.error_type in suspicious for one in history.attempts)
+
+
 def after_failure(history: History, number: int, receives: int, rules: Rules) -> HandBack | GiveUp:
     """What to do after attempt ``number`` failed; the history has that failure already."""
     # What is not recorded of the attempts so far was the first one, in quiet times, and counts for this release.

@@ -16,6 +16,9 @@ Client: t.TypeAlias = t.Any  # botocore makes its clients at run time from JSON 
 AwsFailure = (ClientError, BotoCoreError)
 """What any call may raise after botocore's own retries."""
 
+_CONNECTIONS = 32
+"""Kept open to a service: about as many as there are messages in hand."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Clients:
@@ -50,6 +53,7 @@ def connect(region: str, metadata_endpoint: str = "", endpoint_url: str = "") ->
         retries={"mode": "standard", "total_max_attempts": 5},
         connect_timeout=5,
         read_timeout=40,
+        max_pool_connections=_CONNECTIONS,
         s3={"addressing_style": "path"} if endpoint_url else None,
     )
 

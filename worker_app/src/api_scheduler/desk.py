@@ -12,11 +12,11 @@ from api_scheduler.clock import Clock
 from api_scheduler.documents.result import Worker
 from api_scheduler.documents.terms import Terms
 from api_scheduler.drawing import DrawThread
+from api_scheduler.hands import Hands
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life
 from api_scheduler.logs import Log
 from api_scheduler.lookout import Lookout
-from api_scheduler.progress import Progress
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
 from api_scheduler.reports import Reporter
@@ -41,8 +41,8 @@ class Desk:
     leases: Leases
     lookout: Lookout
     draw_thread: DrawThread
-    progress: Progress
-    """Of the thread that settles messages: it moves while it waits for a drawing."""
+    hands: Hands
+    """The messages in hand: each moves while it waits for its drawing."""
     native_side: t.Callable[[], int]
     life: Life
     leaving: t.Callable[[], bool]
@@ -66,7 +66,7 @@ class Desk:
     def patiently(self, call: t.Callable[[], _T]) -> _T:
         """Try again for half a minute beyond botocore's own retries: what was drawn is worth waiting for."""
         for seconds in _PATIENCE_SECONDS:
-            self.progress.moved()
+            self.hands.moved()
             try:
                 return call()
             except AwsFailure as error:

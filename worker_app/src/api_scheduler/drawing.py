@@ -24,6 +24,8 @@ class Pictures:
     """From the job's beginning in the engine to its end."""
     share_ms: float
     """Its part of that: a step's time is divided among all that are drawn in it."""
+    together: float
+    """How many jobs were in work with it, itself included: the mean over its steps."""
 
 
 class DrawFailed(Exception):
@@ -46,6 +48,8 @@ class Ongoing:
     steps: int = 0
     """Steps of the engine since then."""
     share_seconds: float = 0.0
+    company: int = 0
+    """Jobs in work, itself included, summed over its steps."""
     passed_over: bool = False
     """Whether others were begun before it, because it did not fit: that happens once."""
 
@@ -56,10 +60,13 @@ _Call = tuple[t.Callable[[], t.Any], "Future[t.Any]"]
 class DrawThread:
     """Runs the engine: begins every job that fits, takes steps, resolves the jobs' futures."""
 
-    def __init__(self, engine: Engine, progress: Progress, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, progress: Progress, clock: Clock, changed: t.Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
         self.progress = progress
         self._clock = clock
+        self._changed = changed
         self._arrivals: queue.SimpleQueue[_Call | Ongoing | None] = queue.SimpleQueue()
         self._line: list[Ongoing] = []
         self._in_work: dict[object, Ongoing] = {}
@@ -83,6 +90,10 @@ class DrawThread:
     def room(self) -> int:
         """About how many more jobs could be begun now."""
         return self._engine.room
+
+    def in_line(self) -> int:
+        """How many jobs wait to be begun."""
+        return self._arrivals.qsize() + len(self._line)
 
     def load(self) -> Future[None]:
         """Load the engine. It shows no progress on the way, so it is not watched for any."""
@@ -157,7 +168,10 @@ class DrawThread:
                 left.append(ongoing)
         for ongoing in left:
             ongoing.passed_over = True
+        begun = len(left) < len(self._line)
         self._line = left
+        if begun:
+            self._changed()
 
     def _begun(self, ongoing: Ongoing) -> bool:
         """Begin the job if it fits; whether it is off the line."""
@@ -186,13 +200,17 @@ class DrawThread:
         self._count(self._clock.monotonic() - since)
         for one in drawn:
             self._end(one)
+        if drawn:
+            self._changed()
 
     def _count(self, seconds: float) -> None:
         """Divide a step's time among the jobs in work, by the pictures that each has in it."""
         weights = {key: min(one.job.batch_size, len(one.job.seeds)) for key, one in self._in_work.items()}
         for key, weight in weights.items():
-            self._in_work[key].steps += 1
-            self._in_work[key].share_seconds += seconds * weight / sum(weights.values())
+            ongoing = self._in_work[key]
+            ongoing.steps += 1
+            ongoing.company += len(weights)
+            ongoing.share_seconds += seconds * weight / sum(weights.values())
 
     def _end(self, drawn: Drawn) -> None:
         ongoing = self._in_work.pop(drawn.key)
@@ -200,7 +218,8 @@ class DrawThread:
             _fail(ongoing, drawn.error)
             return
         engine_ms = (self._clock.monotonic() - (ongoing.began or 0.0)) * 1000
-        _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000))
+        together = ongoing.company / ongoing.steps
+        _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000, together))
 
 
 def _resolve(ongoing: Ongoing, pictures: Pictures) -> None:

@@ -8,7 +8,6 @@ import dataclasses
 import datetime as dt
 import threading
 import typing as t
-from concurrent.futures import Future
 
 from api_scheduler import attempts, pictures, queues
 from api_scheduler.answers import Answers, Ticket
@@ -20,8 +19,9 @@ from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.envelope import Envelope, InvalidRequest, NewerSchema
 from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
-from api_scheduler.drawing import DrawFailed, Pictures
+from api_scheduler.drawing import DrawFailed, Ongoing, Pictures
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
+from api_scheduler.hands import Hand, Stage
 from api_scheduler.lookout import Watched
 from api_scheduler.queues import Message
 from api_scheduler.store import OtherBody
@@ -61,29 +61,40 @@ class _Job:
 
 
 class Jobs:
-    """Settles messages, one at a time."""
+    """Settles messages, each in a thread of its own: only drawing happens elsewhere."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._answers = Answers(desk)
 
+    def begin(self, message: Message) -> None:
+        """Bring the message to an end in a thread of its own."""
+        # A daemon: one that hangs for ever must not keep the process.
+        threading.Thread(target=self._settle, args=(self._take(message),), name="message", daemon=True).start()
+
     def settle(self, message: Message) -> None:
         """Bring the message to an end, or give it back. Never raises."""
-        self._desk.progress.moved()
-        self._desk.leases.hold(message)
-        try:
-            self._settle(message)
-        except Exception as error:  # noqa: BLE001 one message never stops the worker
-            self._desk.log.error(
-                "message not settled",
-                message_id=message.message_id,
-                receives=message.receive_count,
-                error=f"{type(error).__name__}: {error}"[:500],
-            )
-            self._despair(message)
-        finally:
-            self._desk.leases.release(message)
-            self._desk.progress.done()
+        self._settle(self._take(message))
+
+    def _take(self, message: Message) -> Hand:
+        hand, drawing = self._desk.hands.take(message), self._desk.draw_thread.progress
+        self._desk.leases.hold(message, lambda: hand.progress.hangs() or drawing.hangs())
+        return hand
+
+    def _settle(self, hand: Hand) -> None:
+        with self._desk.hands.working(hand):
+            try:
+                self._decide(hand)
+            except Exception as error:  # noqa: BLE001 one message never stops the worker
+                self._desk.log.error(
+                    "message not settled",
+                    message_id=hand.message.message_id,
+                    receives=hand.message.receive_count,
+                    error=f"{type(error).__name__}: {error}"[:500],
+                )
+                self._despair(hand.message)
+            finally:
+                self._desk.leases.release(hand.message)
 
     def return_untouched(self, message: Message) -> None:
         """Give a message back at once, before anything was done with it. Never raises."""
@@ -95,9 +106,10 @@ class Jobs:
 
     # -- deciding ---------------------------------------------------------------------------------------------------
 
-    def _settle(self, delivered: Message) -> None:
-        message = self._whole(delivered)
+    def _decide(self, hand: Hand) -> None:
+        message = self._whole(hand.message)
         reading = self._read(message)
+        self._claim(hand, reading.request_id)
         ticket = self._answers.due(message, reading.request_id)
         if ticket is None:
             return
@@ -111,7 +123,16 @@ class Jobs:
         elif self._expired(ticket, reading.envelope):
             self._expire(ticket, reading.envelope)
         else:
-            self._attempt(ticket, reading.envelope)
+            self._attempt(hand, ticket, reading.envelope)
+
+    def _claim(self, hand: Hand, request_id: str) -> None:
+        """Wait for the end of another message with this id: it may leave this one nothing to draw."""
+        while (other := self._desk.hands.claim(hand, request_id)) is not None:
+            hand.stage = Stage.PARKED
+            if not other.progress.hangs():
+                hand.progress.moved()
+            hand.pause(_LOOK_SECONDS)
+        hand.stage = Stage.DECIDING
 
     def _whole(self, message: Message) -> Message:
         """The message with its body, where that was too large to be sent again with attributes."""
@@ -141,7 +162,7 @@ class Jobs:
         other = self._desk.patiently(lambda: self._desk.store.result(envelope.request_id))
         return other is not None and other.document.get("body_sha256") != ticket.message.body_sha256
 
-    def _attempt(self, ticket: Ticket, envelope: Envelope) -> None:
+    def _attempt(self, hand: Hand, ticket: Ticket, envelope: Envelope) -> None:
         desk, message, request_id = self._desk, ticket.message, ticket.request_id
         try:
             drawing = parse(envelope, desk.terms())
@@ -160,51 +181,66 @@ class Jobs:
         if isinstance(decision, attempts.GiveUp):
             self._give_up(ticket, envelope, drawing, decision, 0.0)
             return
+        alone = attempts.alone(history, message.message_id, message.receive_count)
+        if not self._may_draw(hand, alone):
+            self._hand_back(message, request_id, history, None, 0)
+            return
         attempt = attempts.Attempt(desk.worker.release_id, desk.worker.instance_id, iso(desk.clock.now()))
         if not fresh or rules.release_open:
             # A first attempt in quiet times is not recorded: if its worker is lost, the receive count shows it.
             history = history.started(attempt)
             self._desk.patiently(lambda: desk.store.put_state(request_id, history.document()))
-        self._draw(_Job(ticket, envelope, drawing, history, attempt, decision.number))
+        self._draw(hand, _Job(ticket, envelope, drawing, history, attempt, decision.number))
 
-    def _draw(self, job: _Job) -> None:
+    def _may_draw(self, hand: Hand, alone: bool) -> bool:
+        """Wait for leave to draw; False when the worker is to go first."""
+        while not self._desk.life.draining.is_set():
+            if self._desk.hands.may_draw(hand, alone):
+                return True
+            hand.stage = Stage.PARKED
+            hand.progress.moved()
+            hand.pause(_LOOK_SECONDS)
+        return False
+
+    def _draw(self, hand: Hand, job: _Job) -> None:
         desk = self._desk
-        began = desk.clock.monotonic()
         ongoing = desk.draw_thread.draw(job.drawing)
-        future = ongoing.future
         with desk.lookout.over(
             Watched(job.request_id, job.message.message_id, job.number, ongoing, job.ticket.replaces)
         ):
-            ended = self._wait(future)
-        draw_ms = (desk.clock.monotonic() - began) * 1000
-        if ended == "overdue":
+            ended = self._wait(ongoing)
+        desk.hands.drawn(hand)
+        if ended != "done":
+            ongoing.future.cancel()
+        if ended == "undrawn":
             self._hand_back(job.message, job.request_id, job.history, job.attempt, 0)
             return
         if ended == "hung":
-            self._hung(job, draw_ms)
+            self._hung(job, (desk.clock.monotonic() - (ongoing.began or 0.0)) * 1000)
             return
-        if future.cancelled():
+        if ongoing.future.cancelled():
             self._answered_meanwhile(job)
             return
-        error = future.exception()
+        error = ongoing.future.exception()
         if isinstance(error, DrawFailed):
-            self._failed(job, error.cause, draw_ms)
+            self._failed(job, error.cause, error.share_ms)
         else:
-            self._deliver(job, future.result().pictures, draw_ms)
+            self._deliver(job, ongoing.future.result())
 
     def _answered_meanwhile(self, job: _Job) -> None:
         if self._answers.due(job.message, job.request_id) is not None:
             raise LookupError(f"the answer to {job.request_id!r} is said to exist and is not there; try again")
 
-    def _wait(self, future: Future[Pictures]) -> t.Literal["done", "overdue", "hung"]:
+    def _wait(self, ongoing: Ongoing) -> t.Literal["done", "undrawn", "hung"]:
         """Wait for the drawing, unless the worker must go before it is done or it shows no progress any more."""
-        done = threading.Event()
-        future.add_done_callback(lambda _future: done.set())
-        while not self._desk.clock.wait(done, _LOOK_SECONDS):
-            self._desk.progress.moved()
-            if self._desk.life.overdue():
-                return "overdue"
-            if self._desk.draw_thread.progress.hangs():
+        done, desk = threading.Event(), self._desk
+        ongoing.future.add_done_callback(lambda _future: done.set())
+        while not desk.clock.wait(done, _LOOK_SECONDS):
+            desk.hands.moved()
+            hangs, begun = desk.draw_thread.progress.hangs(), ongoing.began is not None
+            if desk.life.overdue() or (not begun and (hangs or desk.life.draining.is_set())):
+                return "undrawn"
+            if hangs:
                 return "hung"
         return "done"
 
@@ -237,9 +273,10 @@ class Jobs:
 
     # -- answering --------------------------------------------------------------------------------------------------
 
-    def _deliver(self, job: _Job, drawn: list[Picture], draw_ms: float) -> None:
+    def _deliver(self, job: _Job, drawn: Pictures) -> None:
+        draw_ms = drawn.share_ms
         try:
-            result = self._success(job, drawn, draw_ms)
+            result = self._success(job, drawn)
             other = self._answers.write(job.ticket, result)
         except OtherBody:
             self._answers.conflict(job.ticket)
@@ -250,15 +287,15 @@ class Jobs:
         if self._answers.conclude(job.ticket, result, other):
             self._answers.report(job.message, job.request_id, "succeeded", None, job.number, draw_ms, job.drawing)
 
-    def _success(self, job: _Job, drawn: list[Picture], draw_ms: float) -> Result:
+    def _success(self, job: _Job, drawn: Pictures) -> Result:
         desk, message = self._desk, job.message
         began = desk.clock.monotonic()
-        images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn))
+        images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn.pictures))
         upload_ms = (desk.clock.monotonic() - began) * 1000
         parameters = {**job.drawing.parameters(), "model": job.drawing.model or desk.settings.default_model}
         timings = {
             "queue": message.waited_ms,
-            "draw": draw_ms,
+            "draw": drawn.engine_ms,
             "upload": upload_ms,
             "total": (desk.clock.now() - message.sent_at).total_seconds() * 1000,
         }

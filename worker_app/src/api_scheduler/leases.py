@@ -16,6 +16,7 @@ from api_scheduler.queues import MAX_VISIBILITY_SECONDS, Message, change_visibil
 @dataclasses.dataclass
 class _Held:
     message: Message
+    hangs: t.Callable[[], bool]
     since: float
     renewed: float
 
@@ -32,23 +33,21 @@ class Leases:
         self,
         sqs: Client,
         visibility_seconds: int,
-        hangs: t.Callable[[], bool],
         clock: Clock,
         log: Log,
     ) -> None:
         self._sqs = sqs
         self._visibility = visibility_seconds
-        self._hangs = hangs
         self._clock = clock
         self._log = log
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
 
-    def hold(self, message: Message) -> None:
-        """Keep this message from now on."""
+    def hold(self, message: Message, hangs: t.Callable[[], bool]) -> None:
+        """Keep this message from now on, as long as it does not hang."""
         now = self._clock.monotonic()
         with self._lock:
-            self._held[message.receipt_handle] = _Held(message, now, now)
+            self._held[message.receipt_handle] = _Held(message, hangs, now, now)
 
     def release(self, message: Message) -> None:
         """Do not extend it any more."""
@@ -66,7 +65,7 @@ class Leases:
         with self._lock:
             due = [held for held in self._held.values() if now - held.renewed >= self._visibility / 3]
         for held in due:
-            if may_extend(now - held.since, self._hangs(), self._visibility):
+            if may_extend(now - held.since, held.hangs(), self._visibility):
                 self._extend(held, now)
 
     def _extend(self, held: _Held, now: float) -> None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from api_scheduler.clock import Clock
 
 
@@ -37,8 +35,3 @@ class Progress:
     def hangs(self) -> bool:
         """Whether that is too long."""
         return self.stalled() >= self.limit_seconds
-
-
-def any_hangs(*works: Progress) -> t.Callable[[], bool]:
-    """Whether one of these hangs, asked afresh."""
-    return lambda: any(work.hangs() for work in works)

@@ -88,15 +88,15 @@ class Queue:
         """Whether the queue was there when it was last used."""
         return self._url is not None
 
-    def receive(self, wait_seconds: int, visibility_seconds: int) -> Message | None:
-        """The next message, None when none came in that time."""
+    def receive(self, wait_seconds: int, visibility_seconds: int, count: int = 1) -> list[Message]:
+        """The next messages, at most so many; none when none came in that time."""
         url = self.url()
         if url is None:
-            return None
+            return []
         try:
             answer = self._sqs.receive_message(
                 QueueUrl=url,
-                MaxNumberOfMessages=1,
+                MaxNumberOfMessages=count,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp", "AWSTraceHeader"],
@@ -106,9 +106,8 @@ class Queue:
             if error_code(error) not in _MISSING:
                 raise
             self._url = None
-            return None
-        found = answer.get("Messages") or []
-        return self._message(found[0], url) if found else None
+            return []
+        return [self._message(found, url) for found in answer.get("Messages") or []]
 
     def send(self, body: str, attributes: dict[str, str]) -> bool:
         """Put a message in; whether the queue exists."""

@@ -7,10 +7,12 @@ import threading
 import typing as t
 from concurrent.futures import Future
 
+from api_scheduler import intake
 from api_scheduler.aws import AwsFailure, error_code
 from api_scheduler.clock import Clock
 from api_scheduler.drawing import DrawThread
 from api_scheduler.engines.base import checked
+from api_scheduler.hands import Hands, Stage
 from api_scheduler.hooks import Watcher
 from api_scheduler.jobs import Jobs
 from api_scheduler.life import Life, State
@@ -24,7 +26,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Worker:
-    """Takes one message at a time. Smoke requests and real ones take turns, so that both flow."""
+    """Takes as many messages as can be drawn soon. Smoke requests and real ones take turns, so that both flow."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Worker:
         wait_seconds: int,
         visibility_seconds: int,
         jobs: Jobs,
+        hands: Hands,
         draw_thread: DrawThread,
         life: Life,
         watcher: Watcher,
@@ -45,6 +48,7 @@ class Worker:
         self._wait = wait_seconds
         self._visibility = visibility_seconds
         self._jobs = jobs
+        self._hands = hands
         self._draw_thread = draw_thread
         self._life = life
         self._watcher = watcher
@@ -52,6 +56,8 @@ class Worker:
         self._clock = clock
         self._log = log
         self._failures = 0
+        self._ramp = intake.Ramp()
+        self._after_smoke = False
 
     def run(self) -> int:
         """The whole life; the exit status."""
@@ -59,6 +65,7 @@ class Worker:
         try:
             if self._warm_up():
                 self._work()
+                self._finish()
             elif not self._life.draining.is_set():
                 status = 1
             self._watcher.finish()
@@ -93,40 +100,67 @@ class Worker:
 
     def _work(self) -> None:
         while not self._life.draining.is_set():
-            took_smoke = self._turn(self._smoke, 0)
-            took_task = not self._life.draining.is_set() and self._turn(self._tasks, self._poll_seconds(took_smoke))
-            if not took_smoke and not took_task:
-                self._idle()
+            if self._appetite() > 0:
+                self._look()
+            else:
+                self._hands.wait(_LOOK_SECONDS)
 
-    def _poll_seconds(self, took_smoke: bool) -> int:
-        if took_smoke:
+    def _look(self) -> None:
+        """Look into both queues. Where there is room for one message only, they take turns."""
+        after_smoke, self._after_smoke = self._after_smoke, False
+        if not after_smoke and self._turn(self._smoke, 0, 1):
+            self._after_smoke = after_smoke = True
+            if self._appetite() < 1:
+                return
+        if self._life.draining.is_set():
+            return
+        self._after_smoke = False
+        asked = self._ramp.ask(self._appetite())
+        found = self._turn(self._tasks, self._poll_seconds(after_smoke), asked)
+        self._ramp.got(asked, found)
+        if not found and not after_smoke and self._hands.empty():
+            self._idle()
+
+    def _appetite(self) -> int:
+        hands, draw_thread = self._hands, self._draw_thread
+        if hands.one_alone():
+            return 0
+        deciding, answering = hands.count(Stage.DECIDING), hands.count(Stage.ANSWERING)
+        return intake.appetite(draw_thread.room(), deciding, draw_thread.in_line(), answering)
+
+    def _poll_seconds(self, after_smoke: bool) -> int:
+        if after_smoke:
             return 0
         return min(self._wait, _SMOKE_WAIT_SECONDS) if self._smoke.known() else self._wait
 
-    def _turn(self, queue: Queue, wait_seconds: int) -> bool:
-        """Take and settle one message of this queue; whether there was one."""
-        message = self._receive(queue, wait_seconds)
-        if message is None:
-            return False
-        if self._life.draining.is_set():
-            self._jobs.return_untouched(message)
-            return True
-        self._life.enter(State.BUSY)
-        self._protection.want(True)
-        self._jobs.settle(message)
-        return True
+    def _turn(self, queue: Queue, wait_seconds: int, count: int) -> int:
+        """Take messages of this queue; how many there were."""
+        messages = self._receive(queue, wait_seconds, count)
+        for message in messages:
+            if self._life.draining.is_set():
+                self._jobs.return_untouched(message)
+                continue
+            self._life.enter(State.BUSY)
+            self._protection.want(True)
+            self._jobs.begin(message)
+        return len(messages)
 
-    def _receive(self, queue: Queue, wait_seconds: int) -> Message | None:
+    def _receive(self, queue: Queue, wait_seconds: int, count: int) -> list[Message]:
         try:
-            message = queue.receive(wait_seconds, self._visibility)
+            messages = queue.receive(wait_seconds, self._visibility, count)
             self._failures = 0
-            return message
+            return messages
         except AwsFailure as error:
             pause = _RECEIVE_PAUSES[min(self._failures, len(_RECEIVE_PAUSES) - 1)]
             self._failures += 1
             self._log.warning("queue not read", code=error_code(error), seconds=pause)
             self._clock.wait(self._life.draining, pause)
-            return None
+            return []
+
+    def _finish(self) -> None:
+        """Wait for the end of every message in hand, but not for what hangs."""
+        while not self._hands.empty() and not (self._life.overdue() and self._hands.all_hang()):
+            self._hands.wait(_LOOK_SECONDS)
 
     def _idle(self) -> None:
         self._protection.want(False)

@@ -176,6 +176,7 @@ class DrawThread:
     def _begun(self, ongoing: Ongoing) -> bool:
         """Begin the job if it fits; whether it is off the line."""
         since = self._clock.monotonic()
+        self.progress.moved()  # from here on it is watched: taking a job in may hang as a step may
         try:
             if not self._engine.fits(ongoing.job):
                 return False

@@ -19,4 +19,4 @@ def create(settings: Settings, clock: Clock, models: Models) -> Engine:
         return NoopEngine(settings.noop_ms, clock, settings.max_batch or _NOOP_BATCH)
     from api_scheduler.engines.diffusers_engine import DiffusersEngine
 
-    return DiffusersEngine(models, settings.torch_threads)
+    return DiffusersEngine(models, settings.torch_threads, settings.max_batch, settings.loras)

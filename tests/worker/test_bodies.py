@@ -18,13 +18,13 @@ from tests.worker.harness import Deployment
 OWN = Own("d", "bucket", frozenset({"q"}), "arn:topic")
 
 
-@settings(max_examples=1200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(requests.any_body())
 def test_every_body_ends_in_a_decision(body: Body) -> None:
     assert judge(body).problems == []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(requests.valid())
 def test_every_valid_body_is_drawn(body: Body) -> None:
     assert judge(body).problems == []

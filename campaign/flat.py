@@ -14,6 +14,7 @@ import os
 import signal
 import statistics
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -30,6 +31,8 @@ WARM_UP = 0.1
 AHEAD = 200
 """Requests that wait in the queue."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_LOOKS = 20
+_NEVER = threading.Event()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +46,14 @@ class Sample:
 
 
 def sample(pid: int, jobs: int) -> Sample:
-    """Look at a process now."""
-    process = Path(f"/proc/{pid}")
+    """Look at a process for two seconds. A connection or a thread that comes and goes is not held: the least counts."""
+    process, threads, files = Path(f"/proc/{pid}"), [], []
+    for _unused in range(_LOOKS):
+        threads.append(len(list((process / "task").iterdir())))
+        files.append(len(list((process / "fd").iterdir())))
+        _NEVER.wait(2 / _LOOKS)
     pages = int((process / "statm").read_text(encoding="ascii").split()[1])
-    return Sample(
-        jobs,
-        pages * _PAGE / 2**20,
-        len(list((process / "task").iterdir())),
-        len(list((process / "fd").iterdir())),
-    )
+    return Sample(jobs, pages * _PAGE / 2**20, min(threads), min(files))
 
 
 def spread(values: t.Sequence[float]) -> float:

@@ -29,10 +29,10 @@ _PLANT = """
 _create = create
 
 
-def create(settings: Settings, clock: Clock) -> Engine:
+def create(*given):
     from api_scheduler.engines.planted import Planted
 
-    return Planted(_create(settings, clock))
+    return Planted(_create(*given))
 """
 
 
@@ -196,7 +196,7 @@ class Site:
         groups = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=names)["AutoScalingGroups"]
         return {row["InstanceId"]: row["LifecycleState"] for group in groups for row in group["Instances"]}
 
-    def wait_in_service(self, seconds: float = 180) -> None:
+    def wait_in_service(self, seconds: float = 90) -> None:
         """Until each group has all its instances in service."""
         wanted = sum(group.size for group in self.groups)
         wait_until(f"{wanted} instances in service", lambda: len(self.instances()) >= wanted, seconds)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 import pytest
@@ -13,6 +14,7 @@ from campaign.soak.count import Count, Seen, Sent, count
 from campaign.soak.requests import POISON, SHARES, Request, plan
 
 
+@functools.cache
 def good() -> tuple[list[Sent], Seen]:
     """A plan, and what is found when each request ended as it must."""
     sent = [Sent(request, (f"message-{request.number}",)) for request in plan(300, 5)]

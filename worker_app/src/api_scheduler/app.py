@@ -173,13 +173,13 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
     drawing, hands = Progress(clock, settings.hang_seconds), Hands(clock, settings.stuck_seconds)
     models = _models(settings, clients.s3, clock, log, drawing.touch)
     life, engine = Life(clock, log), engines.create(settings, clock, models)
-    draw_thread = DrawThread(engine, drawing, clock, hands.ring)
+    releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
+    reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
+    draw_thread = DrawThread(engine, drawing, clock, hands.ring, reporter.drew)
 
     def hangs() -> bool:
         return drawing.hangs() or hands.hang()
 
-    releases = ReleaseStatus(clients.ssm, settings.status_parameter, settings.status_seconds, clock)
-    reporter = Reporter(clients.cloudwatch, _dimensions(settings), settings.metrics_seconds, clock, log, releases.known)
     leases = Leases(clients.sqs, settings.visibility_seconds, clock, log)
     hooks = LifecycleHooks(clients.autoscaling, settings.group, identity.instance_id, log)
     watcher = Watcher(hooks, metadata, life, hangs, clock, log)

@@ -61,9 +61,15 @@ class DrawThread:
     """Runs the engine: begins every job that fits, takes steps, resolves the jobs' futures."""
 
     def __init__(
-        self, engine: Engine, progress: Progress, clock: Clock, changed: t.Callable[[], None] = lambda: None
+        self,
+        engine: Engine,
+        progress: Progress,
+        clock: Clock,
+        changed: t.Callable[[], None] = lambda: None,
+        drew: t.Callable[[float, int], None] = lambda _seconds, _pictures: None,
     ) -> None:
         self._engine = engine
+        self._drew = drew
         self.progress = progress
         self._clock = clock
         self._changed = changed
@@ -186,6 +192,7 @@ class DrawThread:
             return True
         ongoing.began = since
         ongoing.share_seconds = self._clock.monotonic() - since
+        self._drew(ongoing.share_seconds, 0)
         self._in_work[ongoing] = ongoing
         return True
 
@@ -207,6 +214,7 @@ class DrawThread:
     def _count(self, seconds: float) -> None:
         """Divide a step's time among the jobs in work, by the pictures that each has in it."""
         weights = {key: min(one.job.batch_size, len(one.job.seeds)) for key, one in self._in_work.items()}
+        self._drew(seconds, sum(weights.values()))
         for key, weight in weights.items():
             ongoing = self._in_work[key]
             ongoing.steps += 1

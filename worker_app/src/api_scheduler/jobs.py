@@ -342,7 +342,8 @@ class Jobs:
         failure = Failure("expired", f"its ttl_seconds of {envelope.ttl_seconds:g} had passed before it was drawn")
         waited = {"queue": round(ticket.message.waited_ms, 3)}
         result = self._answers.result(ticket, "expired", failure=failure, timings_ms=waited, context=envelope.context)
-        self._answers.answer(ticket, result)
+        if self._answers.answer(ticket, result):
+            self._desk.reporter.expired()
         self._desk.log.info("request expired", request_id=ticket.request_id)
 
     # -- handing back -----------------------------------------------------------------------------------------------

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 import typing as t
-
-import prometheus_client as prometheus
 
 from api_scheduler.aws import AwsFailure, Client, error_code
 from api_scheduler.clock import Clock
 from api_scheduler.documents.result import ErrorType
 from api_scheduler.logs import Log
+from api_scheduler.metrics import NAMESPACE, Minute, Totals
 
 Outcome = t.Literal["succeeded", "failed", "handed_back"]
-_NAMESPACE = "SDInference"
 _COUNTS: dict[Outcome, str] = {"succeeded": "JobsSucceeded", "failed": "JobsFailed", "handed_back": "JobsHandedBack"}
+_EXPIRED, _OUT_OF_MEMORY = "JobsExpired", "OutOfMemory"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,22 +35,8 @@ class JobReport:
     trace_id: str | None = None
 
 
-@dataclasses.dataclass
-class _Statistic:
-    values: list[float] = dataclasses.field(default_factory=list)
-
-    def datum(self, name: str) -> dict[str, t.Any]:
-        statistics = {
-            "SampleCount": float(len(self.values)),
-            "Sum": sum(self.values),
-            "Minimum": min(self.values),
-            "Maximum": max(self.values),
-        }
-        return {"MetricName": name, "StatisticValues": statistics, "Unit": "Milliseconds"}
-
-
 class Reporter:
-    """Collects job reports. Nothing that fails in here reaches a job."""
+    """Collects what happens. Nothing that fails in here reaches a job."""
 
     def __init__(
         self,
@@ -69,23 +55,9 @@ class Reporter:
         self._log = log
         self._lock = threading.Lock()
         self._sequence = 0
-        self._reset()
-        self.registry = prometheus.CollectorRegistry()
-        self._jobs = prometheus.Counter(
-            "sd_jobs", "Finished jobs", ("outcome", "error_type", "smoke"), registry=self.registry
-        )
-        self._draw = prometheus.Histogram(
-            "sd_draw_seconds",
-            "Time on the drawing thread",
-            registry=self.registry,
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
-        )
-        self._queue = prometheus.Histogram(
-            "sd_queue_seconds",
-            "Time from sending to receiving",
-            registry=self.registry,
-            buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600),
-        )
+        self._sent_at = clock.monotonic()
+        self._minute = Minute()
+        self._totals = Totals({_snake(name): value for name, value in dimensions.items()})
 
     @property
     def jobs(self) -> int:
@@ -97,20 +69,32 @@ class Reporter:
         with self._lock:
             self._sequence += 1
             sequence = self._sequence
-            self._counts[report.outcome] += 1
-            self._queue_ms.values.append(report.queue_ms)
-            if report.draw_ms:
-                self._draw_ms.values.append(report.draw_ms)
-        self._jobs.labels(report.outcome, report.error_type or "", str(report.smoke).lower()).inc()
-        self._queue.observe(report.queue_ms / 1000)
+        self._minute.count(_COUNTS[report.outcome])
+        self._minute.count(_OUT_OF_MEMORY, report.error_type == "out_of_memory")
+        self._minute.value("QueueMilliseconds", report.queue_ms)
+        self._totals.jobs.labels(report.outcome, report.error_type or "", str(report.smoke).lower()).inc()
+        self._totals.queue.observe(report.queue_ms / 1000)
         if report.draw_ms:
-            self._draw.observe(report.draw_ms / 1000)
+            self._minute.value("DrawMilliseconds", report.draw_ms)
+            self._totals.draw.observe(report.draw_ms / 1000)
         fields = dataclasses.asdict(report)
         self._log.line(
             "job",
             **{**fields, "draw_ms": round(report.draw_ms, 3), "queue_ms": round(report.queue_ms, 3)},
             sequence=sequence,
         )
+
+    def expired(self) -> None:
+        """A request's time had passed before it was drawn: that is no job."""
+        self._minute.count(_EXPIRED)
+        self._totals.expired.inc()
+
+    def drew(self, seconds: float, pictures: int) -> None:
+        """The drawing thread has worked for so long; with ``pictures``, in one step on so many together."""
+        self._minute.drew(seconds, pictures)
+        self._totals.busy.inc(seconds)
+        if pictures:
+            self._totals.together.observe(pictures)
 
     def run(self, stopped: threading.Event) -> None:
         """Send the metrics at every interval and once at the end: the body of the metrics thread."""
@@ -119,12 +103,12 @@ class Reporter:
 
     def flush(self) -> None:
         """Send what was collected to CloudWatch; what cannot be sent is dropped, with a warning."""
-        with self._lock:
-            data = self._data()
-            self._reset()
+        now = self._clock.monotonic()
+        data = self._minute.take(now - self._sent_at, (*_COUNTS.values(), _EXPIRED, _OUT_OF_MEMORY))
+        self._sent_at = now
         mine = [{**datum, "Dimensions": self._dimensions} for datum in data]
         try:
-            self._cloudwatch.put_metric_data(Namespace=_NAMESPACE, MetricData=mine + self._of_the_deployment())
+            self._cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=mine + self._of_the_deployment())
         except AwsFailure as error:
             self._log.warning("metrics not sent", code=error_code(error))
 
@@ -138,16 +122,8 @@ class Reporter:
 
     def prometheus(self) -> bytes:
         """The page for Prometheus."""
-        return prometheus.generate_latest(self.registry)
+        return self._totals.page()
 
-    def _reset(self) -> None:
-        self._counts: dict[Outcome, int] = dict.fromkeys(_COUNTS, 0)
-        self._draw_ms, self._queue_ms = _Statistic(), _Statistic()
 
-    def _data(self) -> list[dict[str, t.Any]]:
-        data: list[dict[str, t.Any]] = [
-            {"MetricName": _COUNTS[outcome], "Value": float(count), "Unit": "Count"}
-            for outcome, count in self._counts.items()
-        ]
-        timings = (("DrawMilliseconds", self._draw_ms), ("QueueMilliseconds", self._queue_ms))
-        return data + [statistic.datum(name) for name, statistic in timings if statistic.values]
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()

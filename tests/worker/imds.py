@@ -13,8 +13,8 @@ _CREDENTIALS = json.dumps(
         "Code": "Success",
         "Type": "AWS-HMAC",
         "AccessKeyId": "ASIATEST",
-        "SecretAccessKey": "secret",
-        "Token": "session",
+        "SecretAccessKey": "secret-of-the-role",
+        "Token": "session-of-the-role",
         "LastUpdated": "2026-01-01T00:00:00Z",
         "Expiration": "2099-01-01T00:00:00Z",
     }

@@ -225,8 +225,14 @@ class Answers:
                 pixels,
                 message.smoke,
                 message.trace_id,
+                self._prompts(drawing),
             )
         )
+
+    def _prompts(self, drawing: Drawing | None) -> dict[str, str]:
+        if drawing is None or not self._desk.settings.log_prompts:
+            return {}
+        return {"prompt": drawing.prompt, "negative_prompt": drawing.negative_prompt}
 
 
 def _answers_body(document: t.Mapping[str, t.Any], message: Message) -> bool:

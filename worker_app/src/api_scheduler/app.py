@@ -18,13 +18,14 @@ from api_scheduler.desk import Desk
 from api_scheduler.documents.result import Worker as WorkerNames
 from api_scheduler.drawing import DrawThread
 from api_scheduler.engines.base import Engine
+from api_scheduler.errors import described
 from api_scheduler.hands import Hands
 from api_scheduler.hooks import LifecycleHooks, Watcher
 from api_scheduler.identity import Identity, Metadata, MetadataUnavailable
 from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
 from api_scheduler.life import Life, State
-from api_scheduler.logs import Log
+from api_scheduler.logs import Log, capture
 from api_scheduler.lookout import Lookout
 from api_scheduler.models import Models
 from api_scheduler.models.cache import Cache
@@ -88,7 +89,7 @@ class App:
         try:
             body()
         except Exception as error:  # noqa: BLE001 without this thread the worker would go on half alive, unnoticed
-            self.desk.log.error("thread ended", thread=name, error=f"{type(error).__name__}: {error}"[:500])
+            self.desk.log.error("thread ended", thread=name, error=described(error, self.settings.log_prompts))
             self.life.break_down(f"{name} thread ended", self.settings.drain_seconds)
 
     def _pages(self) -> dict[str, http_server.Page]:
@@ -132,6 +133,7 @@ def run(env: Env) -> int:
         print(f"api-scheduler: no instance metadata: {error}", file=sys.stderr)
         return 3
     app = build(settings, env, identity, metadata, clock)
+    capture(app.desk.log)
     return _run_with_signals(app)
 
 

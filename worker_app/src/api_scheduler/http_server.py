@@ -37,4 +37,7 @@ def serve(host: str, port: int, pages: t.Mapping[str, Page]) -> http.server.Thre
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
 
+        def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+            """A probe that hung up is no event: nothing is logged, and nothing goes to stderr."""
+
     return Server((host, port), Handler)

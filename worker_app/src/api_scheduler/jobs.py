@@ -21,12 +21,17 @@ from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.drawing import DrawFailed, Ongoing, Pictures
 from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
+from api_scheduler.errors import Told, described
 from api_scheduler.hands import Hand, Stage
 from api_scheduler.lookout import Watched
 from api_scheduler.queues import Message
 from api_scheduler.store import OtherBody
 
 _LOOK_SECONDS = 0.5
+
+
+class Hung(Told):
+    """A drawing shows no progress any more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +87,13 @@ class Jobs:
         return hand
 
     def _settle(self, hand: Hand) -> None:
-        with self._desk.hands.working(hand):
+        log = self._desk.log
+        with self._desk.hands.working(hand), log.about(message_id=hand.message.message_id):
             try:
                 self._decide(hand)
             except Exception as error:  # noqa: BLE001 one message never stops the worker
-                self._desk.log.error(
-                    "message not settled",
-                    message_id=hand.message.message_id,
-                    receives=hand.message.receive_count,
-                    error=f"{type(error).__name__}: {error}"[:500],
-                )
+                text = described(error, self._desk.settings.log_prompts)
+                log.error("message not settled", receives=hand.message.receive_count, error=text)
                 self._despair(hand.message)
             finally:
                 self._desk.leases.release(hand.message)
@@ -110,6 +112,7 @@ class Jobs:
         message = self._whole(hand.message)
         reading = self._read(message)
         self._claim(hand, reading.request_id)
+        self._desk.log.add(request_id=reading.request_id)
         ticket = self._answers.due(message, reading.request_id)
         if ticket is None:
             return
@@ -247,22 +250,20 @@ class Jobs:
     def _hung(self, job: _Job, draw_ms: float) -> None:
         # Python cannot end a thread: the process ends, and the service manager starts a fresh one.
         try:
-            self._failed(job, TimeoutError(f"hung: no step in {self._desk.settings.hang_seconds:g} s"), draw_ms)
+            self._failed(job, Hung(f": no step in {self._desk.settings.hang_seconds:g} s"), draw_ms)
         finally:
             self._desk.life.break_down("hung drawing", 0)
 
     def _failed(self, job: _Job, error: BaseException, draw_ms: float) -> None:
         desk, message, request_id = self._desk, job.message, job.request_id
         error_type = _error_type(error)
-        text = f"{type(error).__name__}: {error}"
+        text, told = f"{type(error).__name__}: {error}", described(error, desk.settings.log_prompts)
         known = job.history if message.receive_count > 1 or message.replay else self._history(request_id)
         history = known.ended(job.attempt, error_type, text)
         self._desk.patiently(lambda: desk.store.put_state(request_id, history.document()))
         rules = self._rules(message)
         decision = attempts.after_failure(history, job.number, message.receive_count, rules)
-        desk.log.warning(
-            "attempt failed", request_id=request_id, attempt=job.number, error_type=error_type, error=text[:500]
-        )
+        desk.log.warning("attempt failed", request_id=request_id, attempt=job.number, error_type=error_type, error=told)
         if isinstance(decision, attempts.GiveUp) and self._passes_on(message):
             decision = attempts.HandBack(attempts.backoff(rules.backoff_seconds, 1))
         if isinstance(decision, attempts.GiveUp):

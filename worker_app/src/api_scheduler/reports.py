@@ -33,6 +33,8 @@ class JobReport:
     pixels: int
     smoke: bool
     trace_id: str | None = None
+    prompts: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """As the log may tell them: empty unless SD_LOG_PROMPTS allows it."""
 
 
 class Reporter:
@@ -78,10 +80,12 @@ class Reporter:
             self._minute.value("DrawMilliseconds", report.draw_ms)
             self._totals.draw.observe(report.draw_ms / 1000)
         fields = dataclasses.asdict(report)
+        prompts = fields.pop("prompts")
         self._log.line(
             "job",
             **{**fields, "draw_ms": round(report.draw_ms, 3), "queue_ms": round(report.queue_ms, 3)},
             sequence=sequence,
+            **prompts,
         )
 
     def expired(self) -> None:

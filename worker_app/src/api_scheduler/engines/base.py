@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api_scheduler.documents.drawing import Drawing
+from api_scheduler.errors import Told
 
 Picture: t.TypeAlias = npt.NDArray[np.uint8]
 """Height × width × 3."""
@@ -17,11 +18,11 @@ Progress = t.Callable[[], None]
 """Called after every step: proof that the engine lives."""
 
 
-class OutOfMemory(Exception):
+class OutOfMemory(Told):
     """The card's memory does not hold this job."""
 
 
-class InvalidOutput(Exception):
+class InvalidOutput(Told):
     """What came out is no picture: not finite, or constant."""
 
 

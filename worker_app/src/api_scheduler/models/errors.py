@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from api_scheduler.errors import Told
 
-class ModelUnusable(Exception):
+
+class ModelUnusable(Told):
     """The model cannot be loaded; the message names it, the file and the next step."""

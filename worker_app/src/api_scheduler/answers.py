@@ -166,10 +166,12 @@ class Answers:
             self.conflict(Ticket(message, request_id))
 
     def _notify(self, message: Message, document: t.Mapping[str, t.Any]) -> None:
+        told = notice(document, self._desk.store.bucket, result_key(document["id"]))
+        self._desk.webhooks.tell(message.body, told)
         topic = self._desk.settings.results_topic_arn
         if not topic:
             return
-        text = json.dumps(notice(document, self._desk.store.bucket, result_key(document["id"])))
+        text = json.dumps(told)
         status = {"status": {"DataType": "String", "StringValue": document["status"]}}
         try:
             self._desk.clients.sns.publish(TopicArn=topic, Message=text, MessageAttributes=status)

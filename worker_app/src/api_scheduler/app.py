@@ -35,11 +35,16 @@ from api_scheduler.protection import Protection
 from api_scheduler.queues import Queue
 from api_scheduler.releases import ReleaseStatus
 from api_scheduler.reports import Reporter
-from api_scheduler.settings import Env, Settings
+from api_scheduler.settings import Env, Settings, WebhookSettings
 from api_scheduler.store import Store
+from api_scheduler.webhooks import Webhooks
+from api_scheduler.webhooks.addresses import Hosts
+from api_scheduler.webhooks.post import Poster
+from api_scheduler.webhooks.secret import Secret
 from api_scheduler.worker import Worker
 
 _METADATA_TRIES = 30
+_LAST_WEBHOOKS_SECONDS = 5.0
 
 
 @dataclasses.dataclass
@@ -68,6 +73,7 @@ class App:
             "http": server.serve_forever,
             "leases": lambda: self.desk.leases.run(stopped),
             "lookout": lambda: self.desk.lookout.run(stopped),
+            "webhooks": lambda: self.desk.webhooks.run(stopped),
             "watcher": lambda: self.watcher.run(stopped, self.settings.hook_poll_seconds),
             "protection": lambda: self.protection.run(stopped),
             "metrics": lambda: self.desk.reporter.run(stopped),
@@ -80,6 +86,7 @@ class App:
             return 1 if self.life.broken else status
         finally:
             self.desk.reporter.flush()
+            self.desk.webhooks.finish(_LAST_WEBHOOKS_SECONDS)
             self.protection.wake()
             self.draw_thread.stop()
             server.shutdown()
@@ -198,6 +205,7 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         releases=releases,
         leases=leases,
         lookout=lookout,
+        webhooks=_webhooks(settings.webhooks, clients.ssm, clock, log),
         draw_thread=draw_thread,
         hands=hands,
         native_side=lambda: engine.native_side,
@@ -216,6 +224,13 @@ def _models(settings: Settings, s3: aws.Client, clock: Clock, log: Log, alive: t
     cache = Cache(Path(settings.model_cache), limit, clock, log)
     required = settings.model_digests == "required"
     return Models(settings.models, Fetcher(s3, cache, clock, log, alive, required), alive)
+
+
+def _webhooks(settings: WebhookSettings, ssm: aws.Client, clock: Clock, log: Log) -> Webhooks:
+    hosts = Hosts(frozenset(settings.hosts), frozenset(settings.private_hosts))
+    secret = Secret(ssm, settings.secret_parameter, clock)
+    post = Poster(hosts, settings.ca_file, settings.seconds)
+    return Webhooks(hosts, secret, post, settings.backoff_seconds, clock, log)
 
 
 def _worker(desk: Desk, watcher: Watcher, protection: Protection) -> Worker:

@@ -22,6 +22,7 @@ from api_scheduler.releases import ReleaseStatus
 from api_scheduler.reports import Reporter
 from api_scheduler.settings import Settings
 from api_scheduler.store import Store
+from api_scheduler.webhooks import Webhooks
 
 _PATIENCE_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _HOPELESS = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"})
@@ -40,6 +41,7 @@ class Desk:
     releases: ReleaseStatus
     leases: Leases
     lookout: Lookout
+    webhooks: Webhooks
     draw_thread: DrawThread
     hands: Hands
     """The messages in hand: each moves while it waits for its drawing."""

@@ -169,6 +169,7 @@ class Jobs:
         desk, message, request_id = self._desk, ticket.message, ticket.request_id
         try:
             drawing = parse(envelope, desk.terms())
+            desk.webhooks.check(envelope.webhook, request_id, envelope.context)
         except InvalidRequest as error:
             self._refuse(ticket, error)
             return

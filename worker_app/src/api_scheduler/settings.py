@@ -10,6 +10,7 @@ from pathlib import Path
 
 Env = t.Mapping[str, str]
 _DIGESTS = ("required", "optional")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -35,6 +36,18 @@ class Limits:
     """Of a picture in a request, as PNG, JPEG or WebP."""
     image_pixels: int = 4096 * 4096
     loras: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class WebhookSettings:
+    """To whom notices go by HTTPS. Hosts are ``name`` or ``name:port``."""
+
+    hosts: tuple[str, ...]
+    private_hosts: tuple[str, ...]
+    secret_parameter: str
+    ca_file: str
+    seconds: float
+    backoff_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +95,7 @@ class Settings:
     max_batch: int
     """Pictures drawn at once at most; 0: as many as the engine finds to fit."""
     limits: Limits
+    webhooks: WebhookSettings
 
     @property
     def default_model(self) -> str:
@@ -115,6 +129,7 @@ def read(env: Env) -> Settings:
         http_host=env.get("SD_HTTP_HOST") or "0.0.0.0",
         torch_threads=_integer(env, "SD_TORCH_THREADS", 1, 1, 256),
         limits=_limits(env),
+        webhooks=_webhooks(env, deployment_id),
         **_tuning(env),
     )
 
@@ -181,6 +196,29 @@ def model_name(location: str) -> str:
 
 def _set(env: Env) -> dict[str, str]:
     return {name: value for name, value in env.items() if value}
+
+
+def _webhooks(env: Env, deployment_id: str) -> WebhookSettings:
+    ca_file = env.get("SD_WEBHOOK_CA_FILE", "")
+    if ca_file and not Path(ca_file).is_file():
+        raise InvalidSetting("SD_WEBHOOK_CA_FILE", ca_file, "it must be a file of certificates in PEM form")
+    return WebhookSettings(
+        hosts=_hosts(env, "SD_WEBHOOK_HOSTS"),
+        private_hosts=_hosts(env, "SD_WEBHOOK_PRIVATE_HOSTS"),
+        secret_parameter=env.get("SD_WEBHOOK_SECRET_PARAMETER") or f"/sd-inference/{deployment_id}/webhook-secret",
+        ca_file=ca_file,
+        seconds=_number(env, "SD_WEBHOOK_SECONDS", 10, 0.1, 60),
+        backoff_seconds=_number(env, "SD_WEBHOOK_BACKOFF_SECONDS", 5, 0, 300),
+    )
+
+
+def _hosts(env: Env, name: str) -> tuple[str, ...]:
+    words = [word.strip().lower() for word in env.get(name, "").split(",") if word.strip()]
+    for word in words:
+        if not _HOST.match(word):
+            need = "it must be host names with commas between, each without https:// and path, a port after a colon"
+            raise InvalidSetting(name, env[name], need)
+    return tuple(word.removesuffix(":443") for word in words)
 
 
 def _limits(env: Env) -> Limits:

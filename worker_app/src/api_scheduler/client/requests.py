@@ -33,6 +33,8 @@ class Request:
     context: t.Any = None
     """Comes back in the result."""
     ttl_seconds: float | None = None
+    webhook: str | None = None
+    """Where the deployment tells of its end; to hosts that it allows."""
     body: str = dataclasses.field(init=False, repr=False)
     """As it goes to the queue."""
 
@@ -68,7 +70,7 @@ class Request:
 
     def document(self) -> dict[str, t.Any]:
         """What the body says."""
-        optional = {"context": self.context, "ttl_seconds": self.ttl_seconds}
+        optional = {"context": self.context, "ttl_seconds": self.ttl_seconds, "webhook": self.webhook}
         given = {name: value for name, value in optional.items() if value is not None}
         return {"id": self.id, "api": self.api, "payload": dict(self.payload), **given}
 

@@ -14,12 +14,12 @@ TXT2IMG = "/sdapi/v1/txt2img"
 IMG2IMG = "/sdapi/v1/img2img"
 APIS = (TXT2IMG, IMG2IMG)
 SCHEMA = 2
-"""The present one: 2 added img2img, LoRA and the choice of a model."""
+"""The present one: 2 added img2img, LoRA, the choice of a model, and webhooks."""
 READ = (SCHEMA - 1, SCHEMA)
 """A request that names none is read as one of the present schema, which only adds to the one before."""
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _ID = re.compile(rf"{ID_PATTERN}\Z")
-_FIELDS = ("schema", "id", "api", "payload", "context", "ttl_seconds")
+_FIELDS = ("schema", "id", "api", "payload", "context", "ttl_seconds", "webhook")
 _MAX_DEPTH = 32
 MAX_TTL = 14 * 24 * 3600
 
@@ -46,6 +46,8 @@ class Envelope:
     payload: dict[str, t.Any]
     context: t.Any
     ttl_seconds: float | None
+    webhook: str | None = None
+    """Where its end is told by HTTPS."""
 
 
 def is_request_id(text: str) -> bool:
@@ -120,7 +122,9 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
         raise InvalidRequest(f"body: nested more than {_MAX_DEPTH} deep")
     if not _finite(context):
         raise InvalidRequest("context: holds a number beyond 1.8e308, which the result could not hold; send it as text")
-    return Envelope(request_id, api, payload, context, _ttl(document.get("ttl_seconds")))
+    return Envelope(
+        request_id, api, payload, context, _ttl(document.get("ttl_seconds")), _webhook(document.get("webhook"))
+    )
 
 
 def _check_schema(schema: t.Any) -> None:
@@ -136,6 +140,12 @@ def _ttl(value: t.Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_TTL:
         raise InvalidRequest(f"ttl_seconds: {shown(value)} is not a number above 0 and at most {MAX_TTL}")
     return float(value)
+
+
+def _webhook(value: t.Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"webhook: {shown(value)} is not the text of an https:// address")
+    return value
 
 
 def _usable(context: t.Any) -> t.Any:

@@ -51,6 +51,9 @@ _KINDS: dict[str, _Kind] = {
     "DPM2 a": _Kind("KDPM2AncestralDiscreteScheduler", schedules=_SIGMAS, eta=1),
     "DPM++ 2M": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}, _SIGMAS),
     "DPM++ 2M SDE": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, _SIGMAS, 1),
+    "DPM++ 2M SDE Heun": _Kind(
+        "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"}, _SIGMAS, 1
+    ),
     "DPM++ SDE": _Kind("DPMSolverSinglestepScheduler", {}, (_KARRAS, _EXPONENTIAL, _BETA)),
     "DDIM": _Kind("DDIMScheduler", eta=0),
     "DDPM": _Kind("DDPMScheduler"),

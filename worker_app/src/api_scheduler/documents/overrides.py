@@ -12,19 +12,23 @@ from api_scheduler.documents.words import clip, shown
 
 MODEL = "sd_model_checkpoint"
 NEUTRAL: dict[str, tuple[t.Any, ...]] = {
-    # Settings of that server that would change the picture, with the values at which they do not.
+    # Settings of that server that would change what a client gets, with the values at which they do not.
     "CLIP_stop_at_last_layers": (None, 1),
     "ENSD": (None, 0),
+    "enable_pnginfo": (None, True),
     "eta_ancestral": (None, 1),
     "eta_ddim": (None, 0),
     "eta_noise_seed_delta": (None, 0),
     "initial_noise_multiplier": (None, 1),
     "randn_source": (None, "CPU"),
+    "return_mask": (None, False),
+    "return_mask_composite": (None, False),
     "s_churn": (None, 0),
     "s_min_uncond": (None, 0),
     "s_noise": (None, 1),
     "s_tmax": (None, 0),
     "s_tmin": (None, 0),
+    "samples_format": (None, "png"),
     "sd_vae": (None, "Automatic", "None"),
     "token_merging_ratio": (None, 0),
 }
@@ -32,13 +36,9 @@ IGNORED = frozenset(
     {
         # Settings about that server's own files, memory and screen.
         "do_not_show_images",
-        "enable_pnginfo",
         "grid_save",
         "jpeg_quality",
         "return_grid",
-        "return_mask",
-        "return_mask_composite",
-        "samples_format",
         "samples_save",
         "save_images_add_number",
         "save_to_dirs",
@@ -75,7 +75,7 @@ def check_scripts(scripts: t.Mapping[str, t.Any]) -> None:
 def _check_neutral(name: str, value: t.Any) -> None:
     if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in NEUTRAL[name]):
         raise InvalidRequest(
-            f"payload.override_settings.{name}: {shown(value)} would change the picture and is not supported; "
+            f"payload.override_settings.{name}: {shown(value)} would change what is answered and is not supported; "
             f"leave it out or write {NEUTRAL[name][1]!r}"
         )
 

@@ -13,6 +13,8 @@ MAX_SEED = 2**63 - 1
 _MULTIPLE = 8
 _MAX_BLUR = 256
 MAX_WEIGHT = 10.0
+HERE, NEUTRAL = "x-here", "neutral only"
+"""How the schema marks a field that is checked as a whole, and has neutral values only."""
 _Flag = bool | t.Literal[0, 1]
 """Older clients write 0 and 1 for what the API calls true and false."""
 
@@ -48,7 +50,11 @@ class Txt2Img(_Strict):
     sampler_index: str | None = pydantic.Field(default=None, description="older name of `sampler_name`, which wins")
     scheduler: str | None = pydantic.Field(default=None, description="see Samplers; left out, Automatic")
     eta: float | None = pydantic.Field(
-        default=None, ge=0, le=1, description="the sampler's own only, see Samplers; any where it has none"
+        default=None,
+        ge=0,
+        le=1,
+        description="the sampler's own, see Samplers; any where it has none",
+        json_schema_extra={HERE: NEUTRAL},
     )
     batch_size: int = pydantic.Field(default=1, ge=1, description="pictures in a batch; seeds count up")
     n_iter: int = pydantic.Field(default=1, ge=1, description="batches; seeds count on")
@@ -56,7 +62,9 @@ class Txt2Img(_Strict):
         default_factory=dict, description="`sd_model_checkpoint` chooses the model; others see Settings"
     )
     alwayson_scripts: dict[str, t.Any] = pydantic.Field(
-        default_factory=dict, description="scripts that are switched off only: `args` of `[]` or `[false]`"
+        default_factory=dict,
+        description="scripts that are switched off: `args` of `[]` or `[false]`",
+        json_schema_extra={HERE: NEUTRAL},
     )
     disable_extra_networks: bool = pydantic.Field(default=False, description="true: LoRA in the prompt are left out")
     loras: list[LoraField] = pydantic.Field(

@@ -133,6 +133,16 @@ def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
         DiffusersEngine(Models({"none": str(tmp_path)}), 1).load()
 
 
+def test_a_model_that_cannot_be_read_fails_its_own_jobs_only(model: Path, tmp_path: Path) -> None:
+    engine = DiffusersEngine(Models({"tiny": str(model), "none": str(tmp_path)}), 1)
+    engine.load()
+    with pytest.raises(ModelUnusable):
+        engine.begin("first", drawing(model="none"))
+    assert engine.room > 0
+    assert engine.fits(drawing())
+    assert draw(engine, [drawing()])[0][0].shape == (32, 32, 3)
+
+
 def test_a_request_is_drawn_by_the_model_through_the_queue(
     deployment: Deployment,
     start: StartWorker,

@@ -46,7 +46,6 @@ class Scripted:
 
     name = "scripted"
     native_side = 8
-    room = 1
 
     def __init__(self) -> None:
         self.inside = threading.Event()
@@ -55,6 +54,12 @@ class Scripted:
         self.between: t.Callable[[], None] = lambda: None
         """Called after each step."""
         self.order: list[str] = []
+        self.asked_by: set[str] = set()
+
+    @property
+    def room(self) -> int:
+        self.asked_by.add(threading.current_thread().name)
+        return 3 - len(self.in_work)
 
     def load(self) -> None:
         """Nothing."""
@@ -173,3 +178,15 @@ def test_a_job_that_does_not_fit_is_passed_over_once_only(bench: Bench) -> None:
     assert bench.engine.order.index("other") <= 4, bench.engine.order
     for ongoing in [*first, *drawn]:
         ongoing.future.result(30)
+
+
+def test_the_engine_is_asked_for_its_room_on_its_own_thread_only(bench: Bench) -> None:
+    bench.thread.load().result(30)
+    blocker = bench.thread.draw(job("step hangs", 8, 2))
+    assert bench.engine.inside.wait(30)
+    assert bench.thread.room() == 2
+    bench.engine.go_on.set()
+    blocker.future.result(30)
+    bench.thread.load().result(30)
+    assert bench.thread.room() == 3
+    assert bench.engine.asked_by == {"draw"}

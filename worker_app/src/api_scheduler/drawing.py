@@ -77,6 +77,7 @@ class DrawThread:
         self._line: list[Ongoing] = []
         self._in_work: dict[object, Ongoing] = {}
         self._stopping = False
+        self._room = 1
         self._thread = threading.Thread(target=self._run, name="draw", daemon=True)
         self.idle_seconds = 0.0
         """How long the thread has had nothing to draw."""
@@ -95,7 +96,7 @@ class DrawThread:
 
     def room(self) -> int:
         """About how many more jobs could be begun now."""
-        return self._engine.room
+        return self._room
 
     def in_line(self) -> int:
         """How many jobs wait to be begun."""
@@ -130,6 +131,11 @@ class DrawThread:
             if self._in_work:
                 self._step()
 
+    def _tell(self) -> None:
+        """Say that something has changed. The engine's room is read here, on its own thread: it moves while it draws."""
+        self._room = self._engine.room
+        self._changed()
+
     def _arrive(self) -> None:
         """Take in what has come; wait for it while there is nothing to do."""
         if not self._line and not self._in_work:
@@ -152,6 +158,7 @@ class DrawThread:
                 future.set_result(work())
             except BaseException as error:  # noqa: BLE001 whatever ends it, the thread goes on to the next one
                 future.set_exception(error)
+            self._tell()
 
     def _warm_up(self) -> Picture:
         self.progress.moved()
@@ -165,6 +172,7 @@ class DrawThread:
         for key in [key for key, ongoing in self._in_work.items() if ongoing.future.cancelled()]:
             del self._in_work[key]
             self._engine.drop(key)
+            self._tell()
 
     def _begin(self) -> None:
         """Begin what fits, in order. Those behind a job that does not fit may overtake it once: it never starves."""
@@ -177,7 +185,7 @@ class DrawThread:
         begun = len(left) < len(self._line)
         self._line = left
         if begun:
-            self._changed()
+            self._tell()
 
     def _begun(self, ongoing: Ongoing) -> bool:
         """Begin the job if it fits; whether it is off the line."""
@@ -209,7 +217,7 @@ class DrawThread:
         for one in drawn:
             self._end(one)
         if drawn:
-            self._changed()
+            self._tell()
 
     def _count(self, seconds: float) -> None:
         """Divide a step's time among the jobs in work, by the pictures that each has in it."""

@@ -45,7 +45,7 @@ class Engine(t.Protocol):
 
     @property
     def room(self) -> int:
-        """How many more jobs of one picture of the native size could be begun now: an estimate, read by any thread."""
+        """How many more jobs of one picture of the native size could be begun now: an estimate."""
 
     def load(self) -> None:
         """Get ready: read the weights."""

@@ -66,13 +66,13 @@ class DiffusersEngine:
 
     def fits(self, job: Drawing) -> bool:
         """With the same model, LoRA and size, as far as there is room; anything while nothing is drawn."""
-        if not len(self.session.batch):
+        if self._idle():
             return True
         return self._name(job) == self._model and job.loras == self._in_use and self.session.batch.room(job) > 0
 
     def begin(self, key: object, job: Drawing) -> None:
         """Take a job in. Raises ModelUnusable."""
-        if not len(self.session.batch):
+        if self._idle():
             self._open(self._name(job))
             self.session.loras.use(job.loras)
             self._in_use = job.loras
@@ -85,6 +85,10 @@ class DiffusersEngine:
     def drop(self, key: object) -> None:
         """Forget a job."""
         self.session.batch.drop(key)
+
+    def _idle(self) -> bool:
+        """Whether nothing is drawn; that includes having no model, after one that could not be read."""
+        return self._session is None or not len(self._session.batch)
 
     def _open(self, name: str) -> None:
         """Read a model, in the place of the one before it."""

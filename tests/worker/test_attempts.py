@@ -52,6 +52,22 @@ def test_before_drawing(past: History, receives: int, rules: Rules, expected: ob
 
 
 @pytest.mark.parametrize(
+    ("past", "receives", "expected"),
+    [
+        (history(), 1, False),
+        (history(hand_backs=3), 4, False),
+        (history("old"), 2, False),
+        (history("new"), 2, True),  # it may have hung the card for all that were drawn beside it
+        (history(), 2, True),  # its worker was lost
+        (History((dataclasses.replace(failed("old"), error_type=None),)), 2, True),
+        (History((dataclasses.replace(failed("old"), error_type="out_of_memory"),)), 2, True),
+    ],
+)
+def test_a_suspect_is_drawn_alone(past: History, receives: int, expected: bool) -> None:
+    assert attempts.alone(past, "m", receives, "new") is expected
+
+
+@pytest.mark.parametrize(
     ("past", "receives", "rules"),
     [
         (history("new", "new", "new"), 4, QUIET),

@@ -123,13 +123,15 @@ def before_drawing(history: History, message_id: str, receives: int, rules: Rule
     return HandBack(backoff(rules.backoff_seconds, here + history.hand_backs.get(message_id, 0)))
 
 
-def alone(history: History, message_id: str, receives: int) -> bool:
+def alone(history: History, message_id: str, receives: int, release_id: str) -> bool:
     """Whether to draw it with no other job beside it: it may have been what ended a worker, or filled its memory.
 
-    Those that were drawn beside such a request are suspects too, and found innocent one by one.
+    What hangs the card, or ends a step for all that are in it, fails its neighbours with it: those are suspects too,
+    and found innocent one by one. What another release failed is no suspect here, or every replay would be drawn alone.
     """
     suspicious = (None, "out_of_memory")
-    return _unseen(history, message_id, receives) > 0 or any(one.error_type in suspicious for one in history.attempts)
+    failed_here = any(one.release_id == release_id or one.error_type in suspicious for one in history.attempts)
+    return failed_here or _unseen(history, message_id, receives) > 0
 
 
 def after_failure(history: History, number: int, receives: int, rules: Rules) -> HandBack | GiveUp:

@@ -132,7 +132,7 @@ class DrawThread:
                 self._step()
 
     def _tell(self) -> None:
-        """Say that something has changed. The engine's room is read here, on its own thread: it moves while it draws."""
+        """Something has changed. The engine's room is read here, on its own thread: it moves while it draws."""
         self._room = self._engine.room
         self._changed()
 

@@ -185,7 +185,7 @@ class Jobs:
         if isinstance(decision, attempts.GiveUp):
             self._give_up(ticket, envelope, drawing, decision, 0.0)
             return
-        alone = attempts.alone(history, message.message_id, message.receive_count)
+        alone = attempts.alone(history, message.message_id, message.receive_count, rules.release_id)
         if not self._may_draw(hand, alone):
             self._hand_back(message, request_id, history, None, 0)
             return

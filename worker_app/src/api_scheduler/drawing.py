@@ -26,6 +26,8 @@ class Pictures:
     """Its part of that: a step's time is divided among all that are drawn in it."""
     together: float
     """How many jobs were in work with it, itself included: the mean over its steps."""
+    flagged: tuple[bool, ...] = ()
+    """Of each picture, whether the safety checker has blackened it; empty where there is none."""
 
 
 class DrawFailed(Exception):
@@ -236,7 +238,7 @@ class DrawThread:
             return
         engine_ms = (self._clock.monotonic() - (ongoing.began or 0.0)) * 1000
         together = ongoing.company / ongoing.steps
-        _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000, together))
+        _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000, together, drawn.flagged))
 
 
 def _resolve(ongoing: Ongoing, pictures: Pictures) -> None:

@@ -287,12 +287,15 @@ class Jobs:
             self._failed(job, error, draw_ms)
             return
         if self._answers.conclude(job.ticket, result, other):
+            self._desk.reporter.flagged(sum(drawn.flagged))
             self._answers.report(job.message, job.request_id, "succeeded", None, job.number, draw_ms, job.drawing)
 
     def _success(self, job: _Job, drawn: Pictures) -> Result:
         desk, message = self._desk, job.message
         began = desk.clock.monotonic()
-        images = tuple(self._upload(job, number, picture) for number, picture in enumerate(drawn.pictures))
+        flags: tuple[bool | None, ...] = drawn.flagged or (None,) * len(drawn.pictures)
+        pairs = zip(drawn.pictures, flags, strict=True)
+        images = tuple(self._upload(job, number, *pair) for number, pair in enumerate(pairs))
         upload_ms = (desk.clock.monotonic() - began) * 1000
         parameters = {**job.drawing.parameters(), "model": job.drawing.model or desk.settings.default_model}
         timings = {
@@ -311,7 +314,7 @@ class Jobs:
             context=job.envelope.context,
         )
 
-    def _upload(self, job: _Job, number: int, picture: Picture) -> Image:
+    def _upload(self, job: _Job, number: int, picture: Picture, nsfw: bool | None) -> Image:
         desk, message, seed = self._desk, job.message, job.drawing.seeds[number]
         picture = pictures.finished(picture, job.drawing)
         png = pictures.encode(picture, pictures.infotext(job.drawing, seed))
@@ -319,10 +322,10 @@ class Jobs:
         not_of = message.replay.of if message.replay and message.replay.of != desk.worker.release_id else None
         key, sha256 = desk.patiently(
             lambda: desk.store.put_picture(
-                job.request_id, number, png, message.body_sha256, desk.worker.release_id, not_of
+                job.request_id, number, png, message.body_sha256, desk.worker.release_id, not_of, bool(nsfw)
             )
         )
-        return Image(key, seed, picture.shape[1], picture.shape[0], sha256)
+        return Image(key, seed, picture.shape[1], picture.shape[0], sha256, nsfw)
 
     def _refuse(self, ticket: Ticket, error: InvalidRequest) -> None:
         message = ticket.message

@@ -92,6 +92,9 @@ class Totals:
         self.expired = prometheus.Counter(
             "sd_expired", "Requests whose time had passed before they were drawn", registry=registry
         )
+        self.flagged = prometheus.Counter(
+            "sd_flagged_pictures", "Pictures that the safety checker has blackened", registry=registry
+        )
         self.draw = prometheus.Histogram(
             "sd_draw_seconds",
             "Time from giving a job to the drawing thread to its end",

@@ -16,7 +16,7 @@ from api_scheduler.metrics import NAMESPACE, Minute, Totals
 
 Outcome = t.Literal["succeeded", "failed", "handed_back"]
 _COUNTS: dict[Outcome, str] = {"succeeded": "JobsSucceeded", "failed": "JobsFailed", "handed_back": "JobsHandedBack"}
-_EXPIRED, _OUT_OF_MEMORY = "JobsExpired", "OutOfMemory"
+_EXPIRED, _OUT_OF_MEMORY, _FLAGGED = "JobsExpired", "OutOfMemory", "PicturesFlagged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Reporter:
         self._minute.count(_EXPIRED)
         self._totals.expired.inc()
 
+    def flagged(self, pictures: int) -> None:
+        """So many pictures of a job were blackened."""
+        self._minute.count(_FLAGGED, pictures)
+        self._totals.flagged.inc(pictures)
+
     def drew(self, seconds: float, pictures: int) -> None:
         """The drawing thread has worked for so long; with ``pictures``, in one step on so many together."""
         self._minute.drew(seconds, pictures)
@@ -108,7 +113,7 @@ class Reporter:
     def flush(self) -> None:
         """Send what was collected to CloudWatch; what cannot be sent is dropped, with a warning."""
         now = self._clock.monotonic()
-        data = self._minute.take(now - self._sent_at, (*_COUNTS.values(), _EXPIRED, _OUT_OF_MEMORY))
+        data = self._minute.take(now - self._sent_at, (*_COUNTS.values(), _EXPIRED, _OUT_OF_MEMORY, _FLAGGED))
         self._sent_at = now
         mine = [{**datum, "Dimensions": self._dimensions} for datum in data]
         try:

@@ -74,6 +74,7 @@ class Settings:
     model_cache_gib: float
     model_digests: str
     log_prompts: bool
+    safety_checker: str
     http_host: str
     http_port: int
     visibility_seconds: int
@@ -124,6 +125,7 @@ def read(env: Env) -> Settings:
         loras=_loras(env),
         model_cache=env.get("SD_MODEL_CACHE") or "/var/cache/sd-inference/models",
         model_cache_gib=_number(env, "SD_MODEL_CACHE_GIB", 40, 0.001, 65536),
+        safety_checker=env.get("SD_SAFETY_CHECKER", ""),
         log_prompts=_choice({"SD_LOG_PROMPTS": "false", **_set(env)}, "SD_LOG_PROMPTS", ("true", "false")) == "true",
         model_digests=_choice({"SD_MODEL_DIGESTS": "required", **_set(env)}, "SD_MODEL_DIGESTS", _DIGESTS),
         http_host=env.get("SD_HTTP_HOST") or "0.0.0.0",

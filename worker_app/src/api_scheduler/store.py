@@ -81,12 +81,20 @@ class Store:
         )
 
     def put_picture(
-        self, request_id: str, number: int, png: bytes, body_sha256: str, release_id: str, not_of: str | None = None
+        self,
+        request_id: str,
+        number: int,
+        png: bytes,
+        body_sha256: str,
+        release_id: str,
+        not_of: str | None = None,
+        replace: bool = False,
     ) -> tuple[str, str]:
         """Write a picture; its key and sha256. Raises OtherBody where a picture of another body lies.
 
         A picture that an earlier attempt at the same body left there stays: two workers that draw the same request
-        then agree on its pictures, whichever of them writes the result. One of the release ``not_of`` is replaced.
+        then agree on its pictures, whichever of them writes the result. One of the release ``not_of`` is replaced,
+        and with ``replace`` any: what was flagged must not stay because a worker without a checker had drawn it.
         """
         key, facts = f"results/{request_id}/{number}.png", {_BODY_SHA: body_sha256, _RELEASE: release_id}
         condition: dict[str, str] = _ONLY_NEW
@@ -94,7 +102,7 @@ class Store:
             there = self._s3.get_object(Bucket=self.bucket, Key=key)
             if there["Metadata"].get(_BODY_SHA) != body_sha256:
                 raise OtherBody(key)
-            if not_of is None or there["Metadata"].get(_RELEASE) != not_of:
+            if not replace and (not_of is None or there["Metadata"].get(_RELEASE) != not_of):
                 return key, hashlib.sha256(there["Body"].read()).hexdigest()
             condition = {"IfMatch": there["ETag"]}
         return key, hashlib.sha256(png).hexdigest()

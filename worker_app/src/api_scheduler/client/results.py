@@ -24,6 +24,8 @@ class Picture:
     width: int
     height: int
     sha256: str
+    nsfw: bool | None = None
+    """Whether the safety checker has blackened it; None where the deployment has none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +141,7 @@ def read_document(data: bytes | str) -> dict[str, t.Any]:
 
 
 def _picture(image: t.Mapping[str, t.Any]) -> Picture:
-    return Picture(**{field.name: image[field.name] for field in dataclasses.fields(Picture)})
+    return Picture(**{field.name: image[field.name] for field in dataclasses.fields(Picture) if field.name in image})
 
 
 def _failure(error: t.Mapping[str, t.Any] | None) -> Failure | None:

@@ -45,6 +45,8 @@ class Image:
     width: int
     height: int
     sha256: str
+    nsfw: bool | None = None
+    """Whether the safety checker has blackened it; None where the worker has none."""
 
 
 @dataclasses.dataclass(frozen=True)

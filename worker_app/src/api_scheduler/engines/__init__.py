@@ -12,7 +12,16 @@ _NOOP_BATCH = 8
 
 
 def create(settings: Settings, clock: Clock, models: Models) -> Engine:
-    """The engine that SD_ENGINE names. torch is imported only by the engine that needs it."""
+    """The engine that SD_ENGINE names, guarded where SD_SAFETY_CHECKER is set. Only what needs torch imports it."""
+    engine = _engine(settings, clock, models)
+    if not settings.safety_checker:
+        return engine
+    from api_scheduler.engines.safety import Guarded, SafetyChecker
+
+    return Guarded(engine, SafetyChecker(settings.safety_checker))
+
+
+def _engine(settings: Settings, clock: Clock, models: Models) -> Engine:
     if settings.engine == "noop":
         from api_scheduler.engines.noop import NoopEngine
 

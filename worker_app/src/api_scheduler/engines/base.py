@@ -33,6 +33,8 @@ class Drawn:
     key: object
     pictures: list[Picture] = dataclasses.field(default_factory=list)
     error: BaseException | None = None
+    flagged: tuple[bool, ...] = ()
+    """Of each picture, whether the safety checker has blackened it; empty where there is none."""
 
 
 class Engine(t.Protocol):

@@ -96,6 +96,16 @@ def test_pictures_are_fetched_and_checked_and_anybody_may_read_under_an_address(
         client.fetch_picture(result.pictures[1])
 
 
+def test_a_picture_may_be_begun_with_another(fleet: Fleet) -> None:
+    client, _deployment, _worker = fleet
+    first = client.wait(client.send(three(width=64, height=64)), 60)
+    assert first is not None
+    request = Request.img2img(client.fetch(first), "a blue eight", steps=4, denoising_strength=0.5)
+    result = client.wait(client.send(request), 60)
+    assert result is not None and result.required().parameters is not None
+    assert result.parameters is not None and result.parameters["denoising_strength"] == 0.5
+
+
 def test_sent_again_after_a_lost_reply_it_is_drawn_once(fleet: Fleet) -> None:
     client, deployment, worker = fleet
     request = three()

@@ -120,4 +120,4 @@ class Lookout:
         except AwsFailure as error:
             self._log.warning(message, code=error_code(error))
         except ValueError as error:
-            self._log.warning(message, error=str(error)[:200])
+            self._log.warning(message, error=type(error).__name__)

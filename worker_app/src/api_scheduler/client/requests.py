@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -10,12 +11,11 @@ import typing as t
 import uuid
 
 from api_scheduler.client.errors import BadRequest, Unreadable
-from api_scheduler.documents.envelope import SCHEMA, TXT2IMG, is_request_id
+from api_scheduler.documents.envelope import IMG2IMG, READ, TXT2IMG, is_request_id
 
 MAX_BYTES = 1024 * 1024
 """What SQS takes in one message, and in one batch."""
 MAX_BATCH = 10
-IMG2IMG = "/sdapi/v1/img2img"
 
 
 def new_id() -> str:
@@ -57,11 +57,17 @@ class Request:
         return cls({"prompt": prompt, **payload})
 
     @classmethod
+    def img2img(cls, pictures: t.Iterable[bytes | str], prompt: str, **payload: t.Any) -> Request:
+        """A picture from a picture: bytes of a PNG or JPEG, or text as the API takes it."""
+        images = [base64.b64encode(one).decode() if isinstance(one, bytes) else one for one in pictures]
+        return cls({"init_images": images, "prompt": prompt, **payload}, IMG2IMG)
+
+    @classmethod
     def read(cls, body: str) -> Request:
         """A request from its body, as it lies beside the result of one that failed. Raises Unreadable."""
         try:
             document = json.loads(body)
-            if document.get("schema", SCHEMA) not in (SCHEMA - 1, SCHEMA):
+            if document.get("schema", READ[-1]) not in READ:
                 raise Unreadable(f"schema {document['schema']!r} of a request is not known here: take a newer client")
             known = [field.name for field in dataclasses.fields(cls) if field.init]
             return cls(**{name: document[name] for name in known if document.get(name) is not None})

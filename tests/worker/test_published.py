@@ -16,7 +16,7 @@ from api_scheduler import samplers
 from api_scheduler.documents import envelope
 from api_scheduler.documents.fields import FIELDS
 from api_scheduler.documents.payload import PAYLOADS
-from api_scheduler.documents.result import Failure, Image, Result, Worker, notice
+from api_scheduler.documents.result import Failure, Image, Result, Worker, cancellation, notice
 from api_scheduler.publish import __main__ as publish
 from api_scheduler.publish.schema import NoticeDocument, ResultDocument
 from tests.worker import webui_fields
@@ -88,7 +88,7 @@ def result(**more: t.Any) -> dict[str, t.Any]:
 def test_results_and_notices_are_what_their_schemas_say() -> None:
     succeeded = result(images=(Image("results/one/0.png", 1, 8, 8, "0" * 64),), parameters={"steps": 1}, attempts=1)
     failed = result(status="failed", failure=Failure("invalid_request", "payload.steps: wrong"), context=[1])
-    for document in (succeeded, failed):
+    for document in (succeeded, failed, cancellation("one"), cancellation("one", "0" * 64, {"mine": 1})):
         ResultDocument.model_validate_json(json.dumps(document))
         assert set(document) == {field.alias or name for name, field in ResultDocument.model_fields.items()}
         told = notice(document, "bucket", "key")

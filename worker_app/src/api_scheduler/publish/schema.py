@@ -43,11 +43,14 @@ class ResultDocument(_Document):
     images: list[result.Image] = pydantic.Field(description="where they lie in the bucket; empty unless succeeded")
     parameters: dict[str, t.Any] | None = pydantic.Field(description="as used, under the names of the payload")
     error: ErrorDocument | None
-    worker: result.Worker
+    worker: result.Worker | None = pydantic.Field(description="null where no worker did: its client has cancelled")
     timings_ms: dict[str, float]
     attempts: int = pydantic.Field(ge=0)
     context: t.Any = pydantic.Field(description="the request's own")
-    body_sha256: str = pydantic.Field(pattern="^[0-9a-f]{64}$", description="of the body that this answers")
+    body_sha256: str | None = pydantic.Field(
+        pattern="^[0-9a-f]{64}$",
+        description="of the body that this answers; null where an id was cancelled, whatever its body",
+    )
     message_id: str | None
     sent_at: str | None = pydantic.Field(description="when the request was first sent")
     replayed_from: str | None = pydantic.Field(description="the release whose failed result this one replaces")
@@ -84,6 +87,10 @@ def request_schema() -> Schema:
             "payload": {"type": "object"},
             "context": {"description": "anything; comes back in the result"},
             "ttl_seconds": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": envelope.MAX_TTL}),
+            "webhook": {
+                **_or_null({"type": "string", "pattern": "^https://", "maxLength": 2048}),
+                "description": "since schema 2: told of the end, if the deployment allows its host",
+            },
         },
         "allOf": choices,
         "$defs": definitions,

@@ -26,7 +26,7 @@ from campaign.soak.site import Site, planted_source, wait_until, worker_lines
 _NEVER = threading.Event()
 _TICK = 0.1
 _QUIET = 5
-"""Looks at an empty queue in a row, a second apart: what is counted there is approximate."""
+"""Looks at an empty queue in a row, half a second apart: what is counted there is approximate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _wait_quiet(site: Site, seconds: float) -> None:
         return len(looks) == _QUIET and not any(looks)
 
     try:
-        wait_until("an empty queue", quiet, seconds, every=1.0)
+        wait_until("an empty queue", quiet, seconds, every=0.5)
     except TimeoutError:
         return
 

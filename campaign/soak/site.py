@@ -241,9 +241,7 @@ class Site:
         return taken
 
     def _batch(self, queue: str) -> list[dict[str, t.Any]]:
-        answer = self.sqs.receive_message(
-            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageAttributeNames=["All"]
-        )
+        answer = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         return t.cast("list[dict[str, t.Any]]", answer.get("Messages") or [])
 
     def result_versions(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import typing as t
+import urllib.request
 
 import pytest
 from PIL import Image
@@ -214,6 +215,19 @@ def test_pictures_of_another_body_are_never_overwritten(deployment: Deployment, 
     assert deployment.read("results/mine/0.png") == b"another's"
     assert deployment.result("mine") is None
     until(lambda: deployment.left() == 0)
+
+
+def test_a_queue_out_of_order_makes_no_failure_of_a_job_that_was_answered(
+    deployment: Deployment, start: StartWorker
+) -> None:
+    # As often as botocore tries one call.
+    faults = [{"kind": "error500", "service": "sqs", "operation": "DeleteMessage", "times": 5}]
+    worker = start().until_ready()
+    urllib.request.urlopen(f"{deployment.endpoint}/_local/faults", json.dumps(faults).encode(), timeout=5).close()
+    deployment.send(request("kept"))
+    jobs = worker.jobs(1)
+    assert [(job["request_id"], job["outcome"]) for job in jobs] == [("kept", "succeeded")]
+    assert deployment.left() == 0
 
 
 def test_two_workers_and_many_copies_leave_one_result(deployment: Deployment, start: StartWorker) -> None:

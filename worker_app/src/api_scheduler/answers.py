@@ -14,7 +14,7 @@ import typing as t
 from api_scheduler import attempts, queues
 from api_scheduler.aws import AwsFailure, error_code
 from api_scheduler.clock import iso
-from api_scheduler.desk import Desk
+from api_scheduler.desk import HOPELESS, Desk
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.documents.result import GIVEN_UP, ErrorType, Failure, Result, Status, notice
 from api_scheduler.queues import Message
@@ -145,7 +145,17 @@ class Answers:
         error = document.get("error") or {}
         if error.get("type") in GIVEN_UP and not message.smoke:
             self._bury(message, document)
-        queues.delete(self._desk.clients.sqs, message)
+        self._acknowledge(message)
+
+    def _acknowledge(self, message: Message) -> None:
+        """Delete a message whose request has its answer, which a queue out of order does not make a failure of."""
+        try:
+            self._desk.patiently(lambda: queues.delete(self._desk.clients.sqs, message))
+        except AwsFailure as error:
+            if error_code(error) in HOPELESS:
+                raise
+            # It comes back, and finds its answer.
+            self._desk.log.warning("message not deleted", message_id=message.message_id, code=error_code(error))
 
     def _see_off(self, message: Message, request_id: str, existing: dict[str, t.Any]) -> None:
         """End a message whose request has its answer."""
@@ -155,11 +165,11 @@ class Answers:
             self._finish(message, existing)
             log.info("answer completed", request_id=request_id, message_id=message.message_id)
         elif message.replay is not None:
-            queues.delete(self._desk.clients.sqs, message)
+            self._acknowledge(message)
             log.info("replay not needed", request_id=request_id, message_id=message.message_id)
         elif same:
             self._notify(message, existing)
-            queues.delete(self._desk.clients.sqs, message)
+            self._acknowledge(message)
             said = "cancelled request seen off" if existing["status"] == "cancelled" else "duplicate acknowledged"
             log.info(said, request_id=request_id, message_id=message.message_id)
         else:
@@ -174,7 +184,8 @@ class Answers:
         text = json.dumps(told)
         status = {"status": {"DataType": "String", "StringValue": document["status"]}}
         try:
-            self._desk.clients.sns.publish(TopicArn=topic, Message=text, MessageAttributes=status)
+            publish = self._desk.clients.sns.publish
+            self._desk.patiently(lambda: publish(TopicArn=topic, Message=text, MessageAttributes=status))
         except AwsFailure as error:
             # The message comes back as a duplicate and the notice is tried again, but not for ever.
             if message.receive_count < attempts.RECEIVES_LIMIT:

@@ -25,7 +25,8 @@ from api_scheduler.store import Store
 from api_scheduler.webhooks import Webhooks
 
 _PATIENCE_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
-_HOPELESS = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"})
+HOPELESS = frozenset({"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"})
+"""Refusals that time does not mend."""
 _T = t.TypeVar("_T")
 
 
@@ -72,7 +73,7 @@ class Desk:
             try:
                 return call()
             except AwsFailure as error:
-                if error_code(error) in _HOPELESS or self.life.overdue():
+                if error_code(error) in HOPELESS or self.life.overdue():
                     raise
                 self.log.warning("call failed, trying again", code=error_code(error), seconds=seconds)
                 self.clock.wait(threading.Event(), seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker.harness import SOURCE, Deployment, StartWorker, Worker, local_aws
+from tests.worker.harness import ROOT, SOURCE, Deployment, StartWorker, Worker, local_aws
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,16 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[str]:
 def deployment(endpoint: str) -> Deployment:
     """A fresh deployment."""
     return Deployment(endpoint, "t" + uuid.uuid4().hex[:10])
+
+
+@pytest.fixture(scope="session")
+def digits(endpoint: str) -> t.Iterator[Deployment]:
+    """A deployment with a worker that draws digits, for tests that only send to it."""
+    deployment = Deployment(endpoint, "t" + uuid.uuid4().hex[:10])
+    model = ROOT / "worker_app" / "models" / "digits"
+    worker = Worker(deployment, {"SD_ENGINE": "diffusers", "SD_MODEL": str(model)})
+    yield deployment
+    worker.close()
 
 
 @pytest.fixture

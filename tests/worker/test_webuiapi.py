@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import typing as t
-import uuid
 
 import numpy as np
 import pytest
@@ -14,28 +13,17 @@ from PIL import Image
 from api_scheduler.documents import envelope
 from api_scheduler.documents.fields import FIELDS
 from api_scheduler.documents.payload import PAYLOADS
-from tests.worker.harness import Deployment, Worker
+from tests.worker.harness import Deployment
 from tests.worker.webui import Webui
 
 SMALL = {"width": 32, "height": 32, "steps": 2}
 
 
-@pytest.fixture(scope="module")
-def open_webui(endpoint: str) -> t.Iterator[Webui]:
-    """One worker for all tests."""
-    deployment = Deployment(endpoint, "t" + uuid.uuid4().hex[:10])
-    worker, webui = Worker(deployment, {}), Webui(deployment)
+@pytest.fixture
+def webui(digits: Deployment) -> t.Iterator[Webui]:
+    webui = Webui(digits)
     yield webui
     webui.close()
-    worker.close()
-
-
-@pytest.fixture
-def webui(open_webui: Webui) -> Webui:
-    """With nothing captured yet."""
-    open_webui.calls.clear()
-    open_webui.results.clear()
-    return open_webui
 
 
 @pytest.fixture

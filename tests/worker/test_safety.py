@@ -98,25 +98,3 @@ def test_a_flagged_picture_is_marked_in_the_result(
     assert found[1].max() == 0
     worker.jobs(1)
     assert "sd_flagged_pictures_total 1.0" in worker.get("/metrics")[1]
-
-
-def test_without_a_checker_the_result_says_so(deployment: Deployment, start: StartWorker) -> None:
-    start()
-    deployment.send({"id": "unchecked", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "a red three", "steps": 2}})
-    assert deployment.wait("unchecked")["images"][0]["nsfw"] is None
-
-
-def test_the_text_in_a_picture_holds_parameters_and_nothing_of_the_deployment(
-    deployment: Deployment, start: StartWorker
-) -> None:
-    worker = start({"SD_RESULTS_TOPIC_ARN": deployment.topic}).until_ready()
-    payload = {"prompt": "a red three", "negative_prompt": "blur", "steps": 2, "seed": 4}
-    deployment.send({"id": "text", "api": "/sdapi/v1/txt2img", "payload": payload, "context": {"customer": "c-17"}})
-    key = deployment.wait("text")["images"][0]["key"]
-    picture = Image.open(io.BytesIO(deployment.read(key)))
-    assert list(picture.info) == ["parameters"]
-    text = picture.info["parameters"]
-    assert text.startswith("a red three\nNegative prompt: blur\nSteps: 2, ")
-    names = [deployment.name, deployment.bucket, "123456789012", "s3://", "arn:", "release1", "c-17", "text"]
-    names += [worker.imds.items["instance-id"], "secret-of-the-role", "session-of-the-role"]
-    assert [name for name in names if name in text] == []

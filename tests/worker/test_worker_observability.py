@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import io
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import typing as t
 import uuid
 
 import pytest
+from PIL import Image
 
 from tests.worker.harness import ROOT, SOURCE, Deployment, Worker, until
 
@@ -54,7 +56,7 @@ def request(request_id: str, prompt: str, **more: t.Any) -> dict[str, t.Any]:
 
 def every_kind() -> list[t.Any]:
     return [
-        request("good", "a red three"),
+        {**request("good", "a red three"), "context": {"customer": "c-17"}},
         request("fails", "raise"),
         request("memory", "memory"),
         request("refused", "a blue four", width=13),
@@ -198,6 +200,21 @@ def test_prometheus_has_what_the_documentation_says_and_nothing_else(run: Run) -
     )
     assert 'sd_jobs_total{error_type="out_of_memory",outcome="failed",smoke="false"} 1.0' in run.page
     assert "process_resident_memory_bytes" in run.page
+
+
+def test_the_text_in_a_picture_holds_parameters_and_nothing_of_the_deployment(run: Run) -> None:
+    [image] = run.deployment.wait("good", 1)["images"]
+    picture = Image.open(io.BytesIO(run.deployment.read(image["key"])))
+    assert list(picture.info) == ["parameters"]
+    text = picture.info["parameters"]
+    assert text.startswith(f"a red three {MARK}\nNegative prompt: no {MARK}\nSteps: 2, ")
+    names = [run.deployment.name, "123456789012", "s3://", "arn:", "release1", "c-17", "good"]
+    names += [run.worker.imds.items["instance-id"], "secret-of-the-role", "session-of-the-role"]
+    assert [name for name in names if name in text] == []
+
+
+def test_without_a_safety_checker_a_picture_says_so(run: Run) -> None:
+    assert [image["nsfw"] for image in run.deployment.wait("good", 1)["images"]] == [None]
 
 
 def test_prompts_are_logged_where_that_is_allowed(endpoint: str) -> None:

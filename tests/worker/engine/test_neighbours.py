@@ -74,7 +74,7 @@ def in_company(engine: DiffusersEngine, job: Drawing, neighbours: t.Sequence[Nei
     return ended["mine"]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job=jobs(), neighbours=NEIGHBOURS)
 def test_a_picture_is_the_same_alone_and_in_company(
     tiny: DiffusersEngine, job: Drawing, neighbours: list[Neighbour]

@@ -9,8 +9,9 @@ import pytest
 
 from api_scheduler import samplers
 from api_scheduler.engines.diffusers_engine import DiffusersEngine
+from tests.worker import tiny_model
 from tests.worker.drive import draw
-from tests.worker.engine.conftest import DIGITS
+from tests.worker.engine.conftest import DIGITS, started
 from tests.worker.engine.drawings import apart, drawing, from_photo, right_half
 from tests.worker.engine.stock import Stock
 
@@ -68,3 +69,17 @@ def test_many_steps(tiny: DiffusersEngine, sampler: str, schedule: str | None) -
     # Beta rounds two of 60 timesteps to the same number, and LCM was distilled at 50: diffusers' pipelines fail here.
     [[picture]] = draw(tiny, [drawing(sampler=sampler, schedule=schedule, steps=60)])
     assert picture.shape == (32, 32, 3)
+
+
+def test_a_unet_made_for_inpaint(tmp_path: Path) -> None:
+    directory = tiny_model.write(tmp_path, channels=9)
+    engine, stock = started(directory), Stock(directory)
+    jobs = [
+        drawing("a white 8", sampler, seeds=(6,), steps=4, start=from_photo(strength, right_half()))
+        for sampler, strength in (("Euler a", 1.0), ("DPM++ 2M", 0.7), ("DDIM", 1.0))
+    ]
+    for job, [picture] in zip(jobs, draw(engine, jobs), strict=True):
+        assert apart(picture, stock.draw(job)[0]) <= 1
+    # Such a model also draws without a mask, which the pipelines refuse: everything is to be drawn anew.
+    assert draw(engine, [drawing()])[0][0].shape == (32, 32, 3)
+    assert draw(engine, [drawing(start=from_photo(0.6))])[0][0].shape == (32, 32, 3)

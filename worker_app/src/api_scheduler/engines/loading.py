@@ -35,6 +35,8 @@ class Model:
     dtype: torch.dtype
     schedule: t.Any
     """The configuration of the model's own scheduler, which every sampler starts from."""
+    schedulers: dict[tuple[str, str], t.Any] = dataclasses.field(default_factory=dict)
+    """One of each sampler and schedule that was asked for, as made: never used, only copied."""
 
     @property
     def xl(self) -> bool:

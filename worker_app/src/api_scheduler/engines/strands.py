@@ -81,16 +81,19 @@ def begin(model: Model, task: t.Any, job: Drawing, prompts: Prompts, first: int,
 
 def _start(model: Model, strand: Strand, start: Start) -> None:
     job, generators = strand.job, strand.generators
-    latents = images.encoded(model, images.tensor(model, start.picture), generators)
+    # Inpaint at full strength begins with nothing but noise.
+    fresh = start.mask is not None and start.strength >= 1
+    known = None
+    if not (fresh and model.inpaints):
+        known = images.encoded(model, images.tensor(model, start.picture), generators)
     noise = images.noise(model, job.height, job.width, generators)
-    strand.latents = strand.schedule.noised(latents, noise)
-    if start.mask is None:
-        return
-    if start.strength >= 1:
+    if known is None or fresh:
         strand.latents = noise * strand.schedule.first_noise
-    if not model.inpaints:
+    else:
+        strand.latents = strand.schedule.noised(known, noise)
+    if known is not None and start.mask is not None and not model.inpaints:
         images.noise(model, job.height, job.width, generators)  # the pipeline encodes the masked picture here too
-        strand.kept = Kept(images.mask(model, start), latents, noise)
+        strand.kept = Kept(images.mask(model, start), known, noise)
 
 
 def _beside(model: Model, strand: Strand) -> torch.Tensor:

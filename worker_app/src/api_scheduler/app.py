@@ -124,6 +124,8 @@ class App:
             "image_version": self.settings.image_version,
             "release_id": self.settings.release_id,
             "jobs": self.desk.reporter.jobs,
+            "in_hand": self.desk.hands.stages(),
+            "drawing_seconds": round(self.draw_thread.busy_seconds, 3),
             "stalled_seconds": round(self.draw_thread.progress.stalled(), 3),
             "hang_seconds": self.settings.hang_seconds,
         }

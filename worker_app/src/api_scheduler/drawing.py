@@ -81,8 +81,8 @@ class DrawThread:
         self._stopping = False
         self._room = 1
         self._thread = threading.Thread(target=self._run, name="draw", daemon=True)
-        self.idle_seconds = 0.0
-        """How long the thread has had nothing to draw."""
+        self.busy_seconds = 0.0
+        """How long the thread has drawn."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -142,10 +142,7 @@ class DrawThread:
         """Take in what has come; wait for it while there is nothing to do."""
         if not self._line and not self._in_work:
             self.progress.done()
-            since = self._clock.monotonic()
-            arrival = self._arrivals.get()
-            self.idle_seconds += self._clock.monotonic() - since
-            self._take(arrival)
+            self._take(self._arrivals.get())
         while not self._arrivals.empty():
             self._take(self._arrivals.get())
 
@@ -203,6 +200,7 @@ class DrawThread:
         ongoing.began = since
         ongoing.share_seconds = self._clock.monotonic() - since
         self._drew(ongoing.share_seconds, 0)
+        self.busy_seconds += ongoing.share_seconds
         self._in_work[ongoing] = ongoing
         return True
 
@@ -223,6 +221,7 @@ class DrawThread:
 
     def _count(self, seconds: float) -> None:
         """Divide a step's time among the jobs in work, by the pictures that each has in it."""
+        self.busy_seconds += seconds
         weights = {key: min(one.job.batch_size, len(one.job.seeds)) for key, one in self._in_work.items()}
         self._drew(seconds, sum(weights.values()))
         for key, weight in weights.items():

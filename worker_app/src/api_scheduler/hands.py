@@ -125,6 +125,10 @@ class Hands:
         with self._lock:
             return sum(hand.stage is stage for hand in self._held)
 
+    def stages(self) -> dict[str, int]:
+        """How many are at each stage."""
+        return {stage.name.lower(): self.count(stage) for stage in Stage}
+
     def one_alone(self) -> bool:
         """Whether one is drawn alone, or about to be."""
         return self._alone is not None

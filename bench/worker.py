@@ -90,7 +90,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=100, help="of each side in a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="sides whose name holds this, beside the first two")
+    parser.add_argument("--only", default="", help="sides whose name holds this, and the first two")
     options = parser.parse_args(arguments)
     install_peers()
     measured: dict[str, list[Measured]] = {}

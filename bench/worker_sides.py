@@ -210,7 +210,11 @@ def server(name: str, at_once: int, jobs: int) -> Measured:
     """A model server, asked by many clients at once."""
     port = free_port()
     python, module = str(PEERS / "bin" / "python"), f"bench.sides.with_{name}"
-    own = ["--port", str(port), "--address", "127.0.0.1"] if name == "mosec" else [str(port), str(at_once)]
+    own = (
+        ["--port", str(port), "--address", "127.0.0.1", "--timeout", "60000"]
+        if name == "mosec"
+        else [str(port), str(at_once)]
+    )
     path = "/inference" if name == "mosec" else "/predict"
     STATS.unlink(missing_ok=True)
     with process([python, "-m", module, *own], environment(BENCH_AT_ONCE=str(at_once))) as side:

@@ -18,18 +18,9 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # the library is not in the e
     def setup(self, device: str) -> None:
         self.pipeline = Pipeline()
 
-    def decode_request(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
-        return request
-
-    def batch(self, inputs: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-        return inputs
-
     def predict(self, x: t.Any) -> t.Any:
         """A list where batching is on, one payload where it is off."""
         return self.pipeline.draw(x) if isinstance(x, list) else self.pipeline.draw([x])[0]
-
-    def unbatch(self, output: list[t.Any]) -> list[t.Any]:
-        return output
 
     def encode_response(self, output: t.Any) -> Response:
         return Response(png(output), media_type="image/png")

@@ -30,8 +30,10 @@ from scripts.rehearsal.stage import ROOT, LocalAws, free_port
 OUT = ROOT / "build" / "drains"
 WORKERS = 4
 JOB_MS = 1500
-JOBS_OF_ONE = 2
-"""Jobs sent for each worker and round: while one is drawn, another waits, in the queue or in the worker's hands."""
+BATCH = 2
+JOBS_OF_ONE = 4
+"""Jobs sent for each worker and round: while two are drawn, others wait, in the queue and in the worker's hands."""
+SETTINGS = {"SD_MAX_BATCH": str(BATCH), "SD_HOOK_POLL_SECONDS": "0.3"}
 _NEVER = threading.Event()
 
 
@@ -72,7 +74,7 @@ class Drains:
         """Give every worker something to do, tell so many of them to go, and look how it ended."""
         self._site.wait_in_service()
         numbers = [self._send() for _unused in range(WORKERS * JOBS_OF_ONE)]
-        # Not all four: one worker may hold more than one job.
+        # Not all four: a worker that has just come back may still be warming up.
         wait_until("jobs in some workers' hands", lambda: len(self._in_hand(numbers)) >= WORKERS // 2, 60, 0.05)
         _NEVER.wait(self._chance.random() * JOB_MS / 1000 * 0.7)
         drains = [self._drain(kind, note) for note in self._in_hand(numbers)[:count]]
@@ -132,7 +134,7 @@ def run(endpoint: str, state: Path, each: int, seed: int) -> Tally:
     notes = state / "notes"
     notes.touch()
     site.prepare(planted_source(state / "source"))
-    site.add_group("noop", WORKERS, **{NOTES: str(notes)}, SD_NOOP_MS=str(JOB_MS), SD_HOOK_POLL_SECONDS="0.3")
+    site.add_group("noop", WORKERS, **{NOTES: str(notes)}, SD_NOOP_MS=str(JOB_MS), **SETTINGS)
     drains = Drains(site, notes, seed)
     for kind in ("SIGTERM", "termination"):
         while (missing := each - drains.tally.finished[kind]) > 0 and len(drains.tally.wrong) < each:

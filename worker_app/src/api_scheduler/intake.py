@@ -9,17 +9,18 @@ from __future__ import annotations
 
 MOST_AT_ONCE = 10
 """SQS gives no more in one receive."""
-MOST_ANSWERING = 16
-"""Drawn pictures that wait for the network are held in memory: behind a slow network, nothing more is taken."""
+MOST_WAITING = 16
+"""What waits is held in memory, with a thread each: behind a slow network, or in a flood of one id, nothing is taken."""
 
 
-def appetite(room: int, deciding: int, in_line: int, answering: int) -> int:
+def appetite(room: int, deciding: int, in_line: int, waiting: int) -> int:
     """How many more messages to take now.
 
     ``room`` is how many could be begun, ``deciding`` how many are on their way to the drawing thread, and ``in_line``
-    how many are there and not begun, which shows that there is no room for more of their kind.
+    how many are there and not begun, which shows that there is no room for more of their kind. ``waiting`` are those
+    whose pictures wait for the network, and those that wait for another message.
     """
-    if in_line or answering >= MOST_ANSWERING:
+    if in_line or waiting >= MOST_WAITING:
         return 0
     return max(0, room + 1 - deciding)
 

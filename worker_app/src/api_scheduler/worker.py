@@ -125,8 +125,8 @@ class Worker:
         hands, draw_thread = self._hands, self._draw_thread
         if hands.one_alone():
             return 0
-        deciding, answering = hands.count(Stage.DECIDING), hands.count(Stage.ANSWERING)
-        return intake.appetite(draw_thread.room(), deciding, draw_thread.in_line(), answering)
+        deciding, waiting = hands.count(Stage.DECIDING), hands.count(Stage.ANSWERING) + hands.count(Stage.PARKED)
+        return intake.appetite(draw_thread.room(), deciding, draw_thread.in_line(), waiting)
 
     def _poll_seconds(self, after_smoke: bool) -> int:
         if after_smoke:

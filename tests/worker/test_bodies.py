@@ -65,6 +65,8 @@ def test_the_watch_sees_files_and_sockets(tmp_path: Path) -> None:
         (True, "PUT", "/bucket/results/a/12.png"),
         (True, "GET", "/bucket/inputs/a/b.png"),
         (True, "PUT", "/bucket/state/failed/r/20260101T000000Z/a/" + "0" * 64),
+        (True, "DELETE", "/bucket/state/progress/a.json"),
+        (False, "DELETE", "/bucket/state/a.json"),
         (False, "PUT", "/bucket/inputs/a.png"),
         (False, "GET", "/bucket/inputs/../results/a/result.json"),
         (False, "GET", "/bucket/inputs/%2E%2E/x"),

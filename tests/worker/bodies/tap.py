@@ -17,6 +17,7 @@ _SCOPE = re.compile(r"Credential=[^/,]+/\d{8}/[^/,]+/(?P<service>[^/,]+)/")
 _HOP = {"connection", "transfer-encoding", "keep-alive"}
 _RESULT = re.compile(r"results/([^/]+)/(result\.json|request\.json|\d+\.png)")
 _STATE = re.compile(r"state/([^/]+)\.json")
+_PROGRESS = re.compile(r"state/progress/([^/]+)\.json")
 _FAILED = re.compile(r"state/failed/[^/]+/\d{8}T\d{6}Z/([^/]+)/[0-9a-f]{64}")
 _INPUT = re.compile(r"inputs/(?!(.*/)?\.{1,2}(/|$)).+", re.DOTALL)
 
@@ -154,7 +155,11 @@ class Own:
     def _object(self, call: Call) -> bool:
         bucket, _slash, quoted = urllib.parse.urlsplit(call.path).path.lstrip("/").partition("/")
         key = urllib.parse.unquote(quoted, errors="strict")
-        if bucket != self.bucket or call.method not in ("GET", "PUT", "HEAD"):
+        if bucket != self.bucket:
+            return False
+        if (progress := _PROGRESS.fullmatch(key)) is not None:
+            return call.method in ("PUT", "DELETE") and is_request_id(progress[1])
+        if call.method not in ("GET", "PUT", "HEAD"):
             return False
         found = next((match for kind in (_RESULT, _STATE, _FAILED) if (match := kind.fullmatch(key))), None)
         if found is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 MOST_AT_ONCE = 10
 """SQS gives no more in one receive."""
 MOST_WAITING = 16
-"""What waits is held in memory, with a thread each: behind a slow network, or in a flood of one id, no more is taken."""
+"""What waits is in memory, with a thread each: behind a slow network, or in a flood of one id, no more is taken."""
 
 
 def appetite(room: int, deciding: int, in_line: int, waiting: int) -> int:

@@ -270,6 +270,7 @@ class Jobs:
         if isinstance(decision, attempts.GiveUp):
             self._give_up(job.ticket, job.envelope, job.drawing, decision, draw_ms)
             return
+        desk.leases.release(message)
         queues.change_visibility(desk.clients.sqs, message, decision.seconds)
         self._answers.report(message, request_id, "handed_back", error_type, job.number, draw_ms, job.drawing)
 
@@ -379,6 +380,7 @@ class Jobs:
                 return
             self._answers.report(message, message.message_id, "handed_back", "transient", 1, 0.0, None)
             seconds = attempts.backoff(self._desk.settings.backoff_seconds, message.receive_count)
+            self._desk.leases.release(message)
             queues.change_visibility(self._desk.clients.sqs, message, seconds)
         except Exception as error:  # noqa: BLE001 the last line of defence: the worker goes on to the next message
             self._desk.log.warning("message left to its timeout", message_id=message.message_id, code=error_code(error))

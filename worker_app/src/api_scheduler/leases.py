@@ -19,6 +19,9 @@ class _Held:
     hangs: t.Callable[[], bool]
     since: float
     renewed: float
+    calling: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    """Held while it is extended."""
+    released: bool = False
 
 
 def may_extend(held_seconds: float, hangs: bool, visibility_seconds: float) -> bool:
@@ -50,9 +53,12 @@ class Leases:
             self._held[message.receipt_handle] = _Held(message, hangs, now, now)
 
     def release(self, message: Message) -> None:
-        """Do not extend it any more."""
+        """Do not extend it any more: an extension under way ends first, or it would hide what is then handed back."""
         with self._lock:
-            self._held.pop(message.receipt_handle, None)
+            held = self._held.pop(message.receipt_handle, None)
+        if held is not None:
+            with held.calling:
+                held.released = True
 
     def run(self, stopped: threading.Event) -> None:
         """Extend what is due, until stopped: the body of the lease thread."""
@@ -65,8 +71,9 @@ class Leases:
         with self._lock:
             due = [held for held in self._held.values() if now - held.renewed >= self._visibility / 3]
         for held in due:
-            if may_extend(now - held.since, held.hangs(), self._visibility):
-                self._extend(held, now)
+            with held.calling:
+                if not held.released and may_extend(now - held.since, held.hangs(), self._visibility):
+                    self._extend(held, now)
 
     def _extend(self, held: _Held, now: float) -> None:
         try:

@@ -113,6 +113,10 @@ class Lookout:
             "at": iso(self._clock.now()),
         }
         self._store.put_progress(one.request_id, document)
+        with self._lock:
+            ended = one not in self._watched
+        if ended:  # while this was written: nobody else removes it now
+            self._store.delete_progress(one.request_id)
 
     def _quietly(self, message: str, call: t.Callable[[], None]) -> None:
         try:

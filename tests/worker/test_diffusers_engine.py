@@ -7,8 +7,10 @@ import logging
 import typing as t
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
+import torch
 
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing
@@ -109,6 +111,25 @@ def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None
         )
     ]
     assert len(set(pictures)) == len(pictures)
+
+
+def test_eta_draws_as_the_librarys_own_pipeline_does(engine: DiffusersEngine, model: Path) -> None:
+    ddim = samplers.find("DDIM", None)
+    [[plain], [fresh]] = draw(engine, [drawing(ddim), drawing(samplers.with_eta(ddim, 1.0))])
+    pipeline: t.Any = diffusers.StableDiffusionPipeline.from_pretrained(str(model), local_files_only=True)
+    pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
+    [theirs] = pipeline(
+        "a red three",
+        width=32,
+        height=32,
+        num_inference_steps=3,
+        guidance_scale=4.0,
+        eta=1.0,
+        generator=torch.Generator().manual_seed(1),
+        output_type="np",
+    ).images
+    assert np.abs(fresh.astype(int) - (theirs * 255).round().astype(int)).max() <= 1
+    assert not np.array_equal(plain, fresh)
 
 
 def test_every_step_is_progress(engine: DiffusersEngine) -> None:

@@ -115,6 +115,7 @@ EFFECTS: dict[str, tuple[dict[str, t.Any], t.Any, t.Any]] = {
     "sampler_name": (TEXTS, "Euler", "DDIM"),
     "sampler_index": ({**TEXTS, "sampler_name": None}, "Euler", "DDIM"),
     "scheduler": (TEXTS, "Karras", "Beta"),
+    "eta": ({**TEXTS, "sampler_name": "DDIM"}, 0, 0.5),
     "batch_size": (TEXTS, 1, 2),
     "n_iter": (TEXTS, 1, 2),
     "override_settings": (TEXTS, {"sd_model_checkpoint": "first"}, {"sd_model_checkpoint": "second-1.5"}),
@@ -134,7 +135,7 @@ EFFECTS: dict[str, tuple[dict[str, t.Any], t.Any, t.Any]] = {
     "inpaint_full_res_padding": ({**INPAINT, "mask_blur": 0, "inpainting_mask_invert": 1}, 0, 4),
 }
 # Fields of which any value but the usual is refused.
-ONLY_REFUSED: dict[str, t.Any] = {"eta": 0.5, "alwayson_scripts": {"controlnet": {"args": [{"enabled": True}]}}}
+ONLY_REFUSED: dict[str, t.Any] = {"alwayson_scripts": {"controlnet": {"args": [{"enabled": True}]}}}
 
 
 @pytest.mark.parametrize("api", sorted(PAYLOADS))

@@ -311,9 +311,13 @@ def test_a_request_that_chooses_no_model_is_drawn_with_the_first() -> None:
     assert drawn(override_settings={"sd_model_checkpoint": None, "CLIP_stop_at_last_layers": 1}).model == ""
 
 
-def test_eta_is_the_samplers_own() -> None:
-    assert drawn(sampler_name="Euler a", eta=1.0).sampler.name == "Euler a"
-    assert drawn(sampler_name="DDIM", eta=0).sampler.name == "DDIM"
-    assert drawn(sampler_name="DPM++ 2M", eta=0.3).sampler.name == "DPM++ 2M"
-    with pytest.raises(InvalidRequest, match=r"payload\.eta: 1 is not supported, DDIM draws with 0"):
-        drawn(sampler_name="DDIM", eta=1.0)
+def test_eta_is_what_the_sampler_can_draw_with() -> None:
+    assert drawn(sampler_name="Euler a", eta=1.0).sampler.at_each_step == {}
+    assert drawn(sampler_name="DPM++ 2M", eta=0.3).sampler.at_each_step == {}
+    assert drawn(sampler_name="DDIM", eta=0).sampler == drawn(sampler_name="DDIM").sampler
+    fresh = drawn(sampler_name="DDIM", eta=1.0)
+    assert fresh.sampler.at_each_step == {"eta": 1.0}
+    assert fresh.parameters()["eta"] == 1.0
+    assert "Eta: 1, " in pictures.infotext(fresh, 1)
+    with pytest.raises(InvalidRequest, match=r"payload\.eta: 0 is not supported, Euler a draws with 1"):
+        drawn(sampler_name="Euler a", eta=0)

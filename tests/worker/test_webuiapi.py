@@ -10,6 +10,7 @@ import pytest
 import webuiapi
 from PIL import Image
 
+from api_scheduler import samplers
 from api_scheduler.documents import envelope
 from api_scheduler.documents.fields import FIELDS
 from api_scheduler.documents.payload import PAYLOADS
@@ -71,6 +72,11 @@ def test_samplers_by_their_older_and_newer_names(client: t.Any, webui: Webui) ->
     assert [call["sampler_name"] for _path, call in webui.calls] == ["DPM++ 2M Karras", "DPM++ 2M", None]
     used = [(result["parameters"]["sampler_name"], result["parameters"]["scheduler"]) for result in webui.results]
     assert used == [("DPM++ 2M", "Karras")] * 3
+
+
+@pytest.mark.parametrize("name", samplers.names())
+def test_every_sampler_is_drawn_with_the_clients_other_defaults(client: t.Any, name: str) -> None:
+    assert client.txt2img(sampler_name=name, **SMALL).parameters["sampler_name"] == name
 
 
 def test_a_seed_of_minus_one_is_another_one_each_time(client: t.Any) -> None:

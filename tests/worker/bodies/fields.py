@@ -92,7 +92,7 @@ def sampler_pairs() -> st.SearchStrategy[dict[str, t.Any]]:
         if style == 0 and schedule in ("Karras", "Exponential"):
             return {"sampler_name": f"{name} {schedule}"}
         key = "sampler_index" if style == 1 else "sampler_name"
-        own = {"eta": samplers.eta(name)} if style == 4 else {}
+        own = {"eta": (samplers.etas(name) or (None,))[-1]} if style == 4 else {}
         return {
             key: name.lower() if style == 2 else name,
             "scheduler": schedule.lower() if style == 3 else schedule,

@@ -34,9 +34,10 @@ def infotext(drawing: Drawing, seed: int) -> str:
     if drawing.negative_prompt:
         lines.append(f"Negative prompt: {drawing.negative_prompt}")
     strength = f"Denoising strength: {drawing.start.strength:g}, " if drawing.start else ""
+    eta = "".join(f"Eta: {value:g}, " for value in drawing.sampler.at_each_step.values())
     lines.append(
         f"Steps: {drawing.steps}, Sampler: {drawing.sampler.name}, Schedule type: {drawing.sampler.schedule}, "
-        f"CFG scale: {drawing.cfg_scale:g}, Seed: {seed}, Size: {drawing.width}x{drawing.height}, {strength}"
+        f"CFG scale: {drawing.cfg_scale:g}, Seed: {seed}, Size: {drawing.width}x{drawing.height}, {strength}{eta}"
         f"Version: api-scheduler {__version__}"
     )
     return "\n".join(lines)

@@ -31,6 +31,8 @@ class Sampler:
     schedule: str
     scheduler_class: str
     options: t.Mapping[str, t.Any]
+    at_each_step: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    """What is passed to each step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class _Kind:
     schedules: tuple[str, ...] = (_TRAILING,)
     eta: float | None = None
     """The share of fresh noise in each step, where the API's ``eta`` would set it."""
+    any_eta: bool = False
+    """Whether it can draw with another one."""
 
 
 _KINDS: dict[str, _Kind] = {
@@ -55,7 +59,7 @@ _KINDS: dict[str, _Kind] = {
         "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"}, _SIGMAS, 1
     ),
     "DPM++ SDE": _Kind("DPMSolverSinglestepScheduler", {}, (_KARRAS, _EXPONENTIAL, _BETA)),
-    "DDIM": _Kind("DDIMScheduler", eta=0),
+    "DDIM": _Kind("DDIMScheduler", eta=0, any_eta=True),
     "DDPM": _Kind("DDPMScheduler"),
     "PLMS": _Kind("PNDMScheduler", {"skip_prk_steps": True}),
     "UniPC": _Kind("UniPCMultistepScheduler", {}, _SIGMAS),
@@ -75,9 +79,20 @@ def schedules(name: str) -> tuple[str, ...]:
     return ("Automatic", "Uniform", *_KINDS[name].schedules)
 
 
-def eta(name: str) -> float | None:
-    """The ``eta`` that a sampler draws with; None where it has none, and any value means the same."""
-    return _KINDS[name].eta
+def etas(name: str) -> tuple[float, float] | None:
+    """The least and the most ``eta`` that a sampler draws with; None where it has none: any value means the same."""
+    own = _KINDS[name].eta
+    return None if own is None else (own, 1.0 if _KINDS[name].any_eta else own)
+
+
+def with_eta(sampler: Sampler, eta: float | None) -> Sampler:
+    """The sampler with that share of fresh noise. Raises UnknownSampler."""
+    bounds = etas(sampler.name)
+    if eta is None or bounds is None:
+        return sampler
+    if not bounds[0] <= eta <= bounds[1]:
+        raise UnknownSampler(f"eta: {eta:g} is not supported, {sampler.name} draws with {bounds[0]:g}")
+    return dataclasses.replace(sampler, at_each_step={"eta": eta}) if bounds[0] < eta else sampler
 
 
 def find(name: str, schedule: str | None, field: str = "sampler_name") -> Sampler:

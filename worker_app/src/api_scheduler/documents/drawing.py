@@ -96,5 +96,6 @@ class Drawing:
             "scheduler": self.sampler.schedule,
             "batch_size": self.batch_size,
             "n_iter": self.n_iter,
+            **self.sampler.at_each_step,
             **more,
         }

@@ -127,13 +127,9 @@ def _sampler(payload: Txt2Img) -> samplers.Sampler:
     field = "sampler_index" if payload.sampler_index and not payload.sampler_name else "sampler_name"
     name = payload.sampler_name or payload.sampler_index or samplers.DEFAULT
     try:
-        sampler = samplers.find(name, payload.scheduler, field)
+        return samplers.with_eta(samplers.find(name, payload.scheduler, field), payload.eta)
     except samplers.UnknownSampler as error:
         raise InvalidRequest(f"payload.{error}") from None
-    own = samplers.eta(sampler.name)
-    if payload.eta is not None and own is not None and payload.eta != own:
-        raise InvalidRequest(f"payload.eta: {payload.eta:g} is not supported, {sampler.name} draws with {own:g}")
-    return sampler
 
 
 def _random_seed(envelope: Envelope) -> int:

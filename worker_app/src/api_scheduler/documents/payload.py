@@ -50,11 +50,7 @@ class Txt2Img(_Strict):
     sampler_index: str | None = pydantic.Field(default=None, description="older name of `sampler_name`, which wins")
     scheduler: str | None = pydantic.Field(default=None, description="see Samplers; left out, Automatic")
     eta: float | None = pydantic.Field(
-        default=None,
-        ge=0,
-        le=1,
-        description="the sampler's own, see Samplers; any where it has none",
-        json_schema_extra={HERE: NEUTRAL},
+        default=None, ge=0, le=1, description="what the sampler can draw with, see Samplers; any where it has none"
     )
     batch_size: int = pydantic.Field(default=1, ge=1, description="pictures in a batch; seeds count up")
     n_iter: int = pydantic.Field(default=1, ge=1, description="batches; seeds count on")

@@ -30,6 +30,7 @@ class Schedule:
         # Told, not searched for: schedules of many steps round two of them to the same number.
         if hasattr(self._scheduler, "set_begin_index"):
             self._scheduler.set_begin_index(begin)
+        self._options = job.sampler.at_each_step
         self._takes_generator = "generator" in inspect.signature(self._scheduler.step).parameters
         self._position = 0
 
@@ -61,7 +62,7 @@ class Schedule:
 
     def step(self, prediction: torch.Tensor, latents: torch.Tensor, generators: list[torch.Generator]) -> torch.Tensor:
         """The latents after the timestep."""
-        more = {"generator": generators} if self._takes_generator else {}
+        more = {**self._options, "generator": generators} if self._takes_generator else self._options
         stepped = self._scheduler.step(prediction, self.timestep, latents, **more, return_dict=False)[0]
         self._position += 1
         return t.cast(torch.Tensor, stepped)

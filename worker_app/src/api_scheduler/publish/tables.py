@@ -53,10 +53,10 @@ def sampler_kinds() -> list[Row]:
     """Each sampler, and the diffusers class that it is."""
     rows: list[Row] = [("sampler", "diffusers class", "options", "`scheduler`", "`eta`")]
     for name in samplers.names():
-        plain, eta = samplers.find(name, None), samplers.eta(name)
+        plain, etas = samplers.find(name, None), samplers.etas(name)
         options = _options(plain.options)
         schedules = ", ".join(samplers.schedules(name))
-        rows.append((name, f"`{plain.scheduler_class}`", options, schedules, "any" if eta is None else f"{eta:g}"))
+        rows.append((name, f"`{plain.scheduler_class}`", options, schedules, _range(etas)))
     return rows
 
 
@@ -122,6 +122,10 @@ def _values(field: dict[str, t.Any]) -> str:
 
 def _written(values: t.Iterable[t.Any]) -> str:
     return ", ".join(f"`{json.dumps(value)}`" for value in values if value is not None)
+
+
+def _range(bounds: tuple[float, float] | None) -> str:
+    return "any" if bounds is None else " to ".join(f"{bound:g}" for bound in sorted(set(bounds)))
 
 
 def _options(options: t.Mapping[str, t.Any]) -> str:

@@ -18,7 +18,8 @@ Results = t.Mapping[str, t.Mapping[str, t.Any]]
 def to_send(requests: t.Sequence[Request], results: Results) -> list[Request]:
     """The requests without a result. Raises Conflict when an id has the result of another body."""
     for request in requests:
-        found = results.get(request.id, {}).get("body_sha256", request.sha256)
+        # Null where a client has cancelled the id: that is an answer to any body.
+        found = results.get(request.id, {}).get("body_sha256") or request.sha256
         if found != request.sha256:
             raise Conflict(
                 f"id={request.id} already has a result, of another body (sha256 {found}, this one {request.sha256}). "

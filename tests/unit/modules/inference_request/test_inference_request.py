@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -11,7 +12,7 @@ import pytest
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import WaitTimeout
 from ansible_collections.diffusion.fleet.plugins.module_utils._requests.submit import Options, submit
 
-from .conftest import Fleet, Run, WorkingClock
+from .conftest import BUCKET, Fleet, Run, WorkingClock
 
 
 def request(prompt: str = "a red three", **fields: t.Any) -> dict[str, t.Any]:
@@ -126,6 +127,13 @@ def test_what_did_not_succeed_fails_unless_allowed(run: Run, fleet: Fleet, statu
     assert "failed" not in allowed
     assert allowed[key] == ["bad"]
     assert allowed["changed"] is False
+
+
+def test_an_id_that_a_client_has_cancelled_is_not_sent(run: Run, fleet: Fleet) -> None:
+    document = {"id": "a", "status": "cancelled", "images": [], "error": None, "worker": None, "body_sha256": None}
+    fleet.s3.put_object(Bucket=BUCKET, Key="results/a/result.json", Body=json.dumps(document))
+    done = run(requests=[request(id="a")], fail_on_error=False)
+    assert (done["changed"], done["sent"], done["cancelled"]) == (False, [], ["a"])
 
 
 def test_a_damaged_picture_is_fetched_again(run: Run, fleet: Fleet, tmp_path: pathlib.Path) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -95,3 +97,15 @@ def test_requests_that_are_drawn_fit(body: dict[str, t.Any]) -> None:
 )
 def test_requests_that_are_refused_by_their_form_do_not_fit(body: t.Any) -> None:
     assert not fits(body)
+
+
+@pytest.mark.slow
+def test_whatever_the_worker_draws_fits() -> None:
+    command = [str(ROOT / ".venv/worker/bin/python"), "-m", "tests.worker.bodies.drawn", "200"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'worker_app' / 'src'}:{ROOT}"}
+    printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    validator = jsonschema.Draft202012Validator(schema("request"))
+    bodies = printed.splitlines()
+    assert len(bodies) == 200
+    for body in bodies:
+        validator.validate(json.loads(body))

@@ -233,6 +233,10 @@ class Worker:
         until(lambda: "ready" in self.states() or self._must_live())
         return self
 
+    def until_drawing(self, count: int = 1) -> None:
+        """Returns once that many messages are with the drawing thread: a busy worker may have begun none yet."""
+        until(lambda: json.loads(self.get("/status")[1])["in_hand"]["drawing"] >= count)
+
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)

@@ -147,7 +147,7 @@ def test_a_request_that_fails_on_two_releases_is_answered(
 def test_sigterm_lets_the_job_in_hand_finish(deployment: Deployment, start: StartWorker) -> None:
     worker = start({"SD_NOOP_MS": "2000", "SD_MAX_BATCH": "1"}).until_ready()
     deployment.send(request("running"))
-    until(lambda: "busy" in worker.states())
+    worker.until_drawing()
     deployment.send(request("waiting"))
     assert worker.terminate() == 0
     assert deployment.wait("running", 1)["status"] == "succeeded"
@@ -161,7 +161,7 @@ def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
 ) -> None:
     worker = start({"SD_NOOP_MS": "60000", "SD_DRAIN_SECONDS": "0.5"}).until_ready()
     deployment.send(request("long"))
-    until(lambda: "busy" in worker.states())
+    worker.until_drawing()
     assert worker.terminate() == 0
     start()
     result = deployment.wait("long", 10)

@@ -109,10 +109,10 @@ def test_a_terminated_instance_finishes_its_job_then_goes(
     worker = start({**group.environment(), "SD_NOOP_MS": "4000"}).until_ready()
     group.until("InService")
     deployment.send({"id": "last", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "x", "steps": 20}})
-    until(lambda: "busy" in worker.states())
+    worker.until_drawing()
     group.terminate()
     until(lambda: "draining" in worker.states())
-    assert group.instance()["LifecycleState"] == "Terminating:Wait"
+    group.until("Terminating:Wait")
     assert worker.process.wait(30) == 0
     assert deployment.wait("last", 1)["status"] == "succeeded"
     group.until(None)

@@ -46,13 +46,6 @@ def threads(worker: Worker) -> int:
     return len(os.listdir(f"/proc/{worker.process.pid}/task"))
 
 
-def hidden(deployment: Deployment) -> int:
-    """Messages that workers hold."""
-    name = "ApproximateNumberOfMessagesNotVisible"
-    answer = deployment.sqs.get_queue_attributes(QueueUrl=deployment.tasks, AttributeNames=[name])
-    return int(answer["Attributes"][name])
-
-
 def instance(worker: Worker) -> str:
     return str(worker.imds.items["instance-id"])
 
@@ -94,7 +87,7 @@ def test_of_two_messages_with_one_id_one_is_drawn(deployment: Deployment, start:
 def test_sigterm_hands_back_what_waits_and_finishes_what_is_drawn(deployment: Deployment, start: StartWorker) -> None:
     two_sizes(deployment)
     worker = start({"SD_NOOP_MS": "2500", "SD_VISIBILITY_SECONDS": "120"})
-    until(lambda: hidden(deployment) == 2 and "busy" in worker.states())
+    worker.until_drawing(2)
     assert worker.terminate() == 0
     ends = {name: deployment.result(name) for name in ("drawn", "waits")}
     assert sum(result is not None for result in ends.values()) == 1
@@ -109,7 +102,7 @@ def test_an_overdue_drain_hands_back_everything(deployment: Deployment, start: S
     two_sizes(deployment)
     slow = {"SD_NOOP_MS": "60000", "SD_VISIBILITY_SECONDS": "120", "SD_DRAIN_SECONDS": "1"}
     worker = start(slow)
-    until(lambda: hidden(deployment) == 2 and "busy" in worker.states())
+    worker.until_drawing(2)
     assert worker.terminate() == 0
     start()
     for name in ("drawn", "waits"):
@@ -121,7 +114,7 @@ def test_what_a_killed_worker_held_is_drawn_by_another(deployment: Deployment, s
     two_sizes(deployment)
     deployment.send(request("beside"))
     killed = start({"SD_NOOP_MS": "60000", "SD_VISIBILITY_SECONDS": "3"})
-    until(lambda: hidden(deployment) >= 2 and "busy" in killed.states())
+    killed.until_drawing(2)
     killed.process.kill()
     start({"SD_VISIBILITY_SECONDS": "3"})
     for name in ("drawn", "waits", "beside"):

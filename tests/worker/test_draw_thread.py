@@ -129,6 +129,17 @@ def test_a_hang_shows_wherever_the_engine_is(bench: Bench, where: str) -> None:
     assert ongoing.future.result(30).pictures == [PICTURE]
 
 
+def test_a_job_that_the_engine_has_taken_in_is_not_withdrawn_and_one_in_the_line_is_never_begun(bench: Bench) -> None:
+    taken, waiting = bench.thread.draw(job("begin hangs")), bench.thread.draw(job("waits"))
+    assert bench.engine.inside.wait(30)
+    assert taken.began is None
+    assert (taken.withdraw(), waiting.withdraw()) == (False, True)
+    bench.engine.go_on.set()
+    assert taken.future.result(30).pictures == [PICTURE]
+    bench.thread.draw(job("after")).future.result(30)
+    assert bench.engine.order == ["begin hangs", "after"]
+
+
 def test_an_idle_thread_does_not_hang(bench: Bench) -> None:
     bench.thread.draw(job("a")).future.result(30)
     bench.thread.load().result(30)  # comes after the thread has seen that there is nothing left to draw

@@ -54,6 +54,19 @@ class Ongoing:
     """Jobs in work, itself included, summed over its steps."""
     passed_over: bool = False
     """Whether others were begun before it, because it did not fit: that happens once."""
+    _taken: bool = False
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def take_up(self) -> bool:
+        """Begin with it, for the drawing thread; False when it was withdrawn or cancelled before."""
+        with self._lock:
+            self._taken = not self.future.cancelled()
+            return self._taken
+
+    def withdraw(self) -> bool:
+        """Cancel it if nobody has begun with it; whether that was so. What was begun is not begun again elsewhere."""
+        with self._lock:
+            return not self._taken and self.future.cancel()
 
 
 _Call = tuple[t.Callable[[], t.Any], "Future[t.Any]"]
@@ -193,6 +206,8 @@ class DrawThread:
         try:
             if not self._engine.fits(ongoing.job):
                 return False
+            if not ongoing.take_up():
+                return True
             self._engine.begin(ongoing, ongoing.job)
         except BaseException as error:  # noqa: BLE001 whatever ends a job, the thread goes on to the next one
             _fail(ongoing, error)

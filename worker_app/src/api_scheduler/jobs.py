@@ -242,7 +242,7 @@ class Jobs:
         while not desk.clock.wait(done, _LOOK_SECONDS):
             desk.hands.moved()
             hangs, begun = desk.draw_thread.progress.hangs(), ongoing.began is not None
-            if desk.life.overdue() or (not begun and (hangs or desk.life.draining.is_set())):
+            if desk.life.overdue() or (hangs and not begun) or (desk.life.draining.is_set() and ongoing.withdraw()):
                 return "undrawn"
             if hangs:
                 return "hung"

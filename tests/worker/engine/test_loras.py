@@ -106,9 +106,23 @@ def test_only_safetensors_of_the_deployment_are_read(engine: DiffusersEngine, na
     assert one(engine).shape == (32, 32, 3)
 
 
-def test_weights_that_do_not_fit_the_model_are_named(xl_directory: Path, files: dict[str, str]) -> None:
-    engine = DiffusersEngine(Models({"one": str(xl_directory)}), 1, 1, files)
+def test_weights_that_do_not_fit_the_model_are_named_and_leave_nothing_behind(
+    xl_directory: Path, xl: DiffusersEngine, files: dict[str, str], tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(Path(files["bold"]).read_bytes()[:1000])
+    engine = DiffusersEngine(Models({"one": str(xl_directory)}), 1, 1, {**files, "torn": str(torn)})
     engine.load()
-    with pytest.raises(ModelUnusable, match="LoRA 'bold' does not fit"):
-        engine.begin("one", drawing(loras=(Lora("bold", 1.0),)))
-    assert one(engine).shape == (32, 32, 3)
+    for name in ("bold", "torn"):
+        with pytest.raises(ModelUnusable, match=f"LoRA '{name}' does not fit"):
+            engine.begin("one", drawing(loras=(Lora(name, 1.0),)))
+        assert apart(one(engine), one(xl)) <= 1
+
+
+def test_one_that_was_not_used_for_long_makes_room(tiny_directory: Path, files: dict[str, str]) -> None:
+    many = {f"copy{number}": files["bold"] for number in range(10)}
+    engine = DiffusersEngine(Models({"one": str(tiny_directory)}), 1, 1, many)
+    engine.load()
+    pictures = [one(engine, Lora(name, 1.0)) for name in (*many, "copy0")]
+    assert all(apart(picture, pictures[0]) <= 1 for picture in pictures)
+    assert len(engine.session.model.pipe.get_list_adapters()["unet"]) == 8

@@ -140,3 +140,19 @@ def test_the_batch_size_is_the_smallest_that_draws_about_as_fast_as_the_best(
 
 def test_a_batch_size_that_is_set_is_halved_until_it_is_held() -> None:
     assert held(lambda size: None if size > 5 else 1.0, 12) == 3
+
+
+def test_each_model_is_measured_once(tiny_directory: Path, xl_directory: Path) -> None:
+    engine = DiffusersEngine(Models({"one": str(tiny_directory), "xl": str(xl_directory)}), 1, 8)
+    engine.load()
+    engine.warm_up(nothing)
+    picture = draw(engine, [drawing(model="xl")])[0][0]
+    assert engine.room == 8
+    engine.begin("one", drawing())
+    assert not engine.fits(drawing(model="xl"))
+    engine.drop("one")
+    card = SmallCard()
+    draw(engine, [drawing(model="xl")])
+    card.put_into(engine)
+    assert apart(draw(engine, [drawing(model="xl")])[0][0], picture) == 0
+    assert card.largest == 2 * NATIVE

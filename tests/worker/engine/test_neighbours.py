@@ -74,7 +74,7 @@ def in_company(engine: DiffusersEngine, job: Drawing, neighbours: t.Sequence[Nei
     return ended["mine"]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job=jobs(), neighbours=NEIGHBOURS)
 def test_a_picture_is_the_same_alone_and_in_company(
     tiny: DiffusersEngine, job: Drawing, neighbours: list[Neighbour]
@@ -104,7 +104,9 @@ def test_only_jobs_of_one_size_are_drawn_together(tiny: DiffusersEngine) -> None
     assert tiny.fits(drawing("another", "Heun"))
     assert not tiny.fits(drawing(width=64))
     tiny.drop("square")
-    assert tiny.fits(drawing(width=64))
+    tiny.begin("wide", drawing(width=64))
+    assert tiny.room == 3  # of that size
+    tiny.drop("wide")
 
 
 def test_the_failure_of_one_leaves_the_others(tiny: DiffusersEngine) -> None:

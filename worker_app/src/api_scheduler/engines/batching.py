@@ -56,12 +56,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def room(self, job: Drawing) -> int:
-        """How many more pictures of this job's size could be begun now; for another size than the present, none."""
-        pixels = job.width * job.height
-        taken = sum(strand.pictures for strand in self._strands) + sum(task.waiting for task in self._tasks.values())
+    def fits(self, job: Drawing) -> bool:
+        """Whether a job has the size that is drawn now, and there is room for some of its pictures."""
         alike = all((task.job.width, task.job.height) == (job.width, job.height) for task in self._tasks.values())
-        return max(0, self._budget.pictures(pixels) - taken) if alike else 0
+        return alike and self.left(job) > 0
+
+    def left(self, sample: Drawing) -> int:
+        """How many more pictures could be begun now: of the size in work, or of the sample's where nothing is."""
+        job = next((task.job for task in self._tasks.values()), sample)
+        return max(0, self._free(job) - sum(task.waiting for task in self._tasks.values()))
 
     def begin(self, key: object, job: Drawing) -> None:
         """Take a job in; its pictures begin in the next steps."""

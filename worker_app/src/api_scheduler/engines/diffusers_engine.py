@@ -31,6 +31,8 @@ class DiffusersEngine:
         self._loras = loras or {}
         self._session: Session | None = None
         self._model = ""
+        self._found: dict[str, int] = {}
+        """How many pictures of each model's own size are drawn at once."""
         self._in_use: tuple[Lora, ...] = ()
         self.native_side = 512
 
@@ -43,8 +45,8 @@ class DiffusersEngine:
 
     @property
     def room(self) -> int:
-        """How many more pictures of the model's own size could be begun now."""
-        return 1 if self._session is None else self._session.batch.room(self._sample())
+        """How many more pictures could be begun now: of the size in work, else of the model's own."""
+        return 1 if self._session is None else self._session.batch.left(self._sample())
 
     def load(self) -> None:
         """Read the weights of the first model."""
@@ -55,20 +57,19 @@ class DiffusersEngine:
         self.native_side = self.session.model.native_side
 
     def warm_up(self, progress: Progress) -> Picture:
-        """One picture of the model's own size, then steps of several pictures to find out how many to draw at once."""
+        """One picture of the model's own size; before it, steps of several to find out how many to draw at once."""
         self.begin(None, self._sample())
         while not (ended := self.step(progress)):
             continue
         if ended[0].error is not None:
             raise ended[0].error
-        self.session.measure(self._max_batch, self._sample(), progress)
         return ended[0].pictures[0]
 
     def fits(self, job: Drawing) -> bool:
         """With the same model, LoRA and size, as far as there is room; anything while nothing is drawn."""
         if self._idle():
             return True
-        return self._name(job) == self._model and job.loras == self._in_use and self.session.batch.room(job) > 0
+        return self._name(job) == self._model and job.loras == self._in_use and self.session.batch.fits(job)
 
     def begin(self, key: object, job: Drawing) -> None:
         """Take a job in. Raises ModelUnusable."""
@@ -79,7 +80,9 @@ class DiffusersEngine:
         self.session.batch.begin(key, job)
 
     def step(self, progress: Progress) -> list[Drawn]:
-        """One denoising step of all in work."""
+        """One denoising step of all in work; before the first one of a model, how many pictures that may be."""
+        if self._model not in self._found:
+            self._found[self._model] = self.session.measure(self._max_batch, self._sample(), progress)
         return self.session.batch.step(progress)
 
     def drop(self, key: object) -> None:
@@ -96,10 +99,9 @@ class DiffusersEngine:
             return
         from api_scheduler.engines.session import Session
 
-        found = 1 if self._session is None else self._session.budget.most
         self._session = None  # its memory is free before the next one is read
         with self._models.open(name) as files:
-            self._session = Session(files, self._loras, found)
+            self._session = Session(files, self._loras, self._found.get(name, 1))
         self._model = name
 
     def _name(self, job: Drawing) -> str:

@@ -57,8 +57,11 @@ class Loras:
                 local_files_only=True,
                 use_safetensors=True,
             )
-        except (ValueError, KeyError, RuntimeError) as error:
-            raise ModelUnusable(f"LoRA {name!r} does not fit the model: {error}"[:500]) from error
+        except Exception as error:  # torch, peft, safetensors and diffusers have one each for the same
+            # It may be in some parts of the model by now: without any, the model is itself again.
+            self._pipe.unload_lora_weights()
+            self._loaded.clear()
+            raise ModelUnusable(f"LoRA {name!r} does not fit the model, or is no LoRA: {error}"[:500]) from error
         return adapter
 
     def _make_room(self, in_use: int) -> None:

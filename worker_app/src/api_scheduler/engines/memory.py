@@ -54,10 +54,6 @@ class Budget:
         self._row_pixels: int | None = None
         self._decoded_pixels: int | None = None
 
-    def found(self, pictures: int) -> None:
-        """So many pictures of the model's own size are drawn at once."""
-        self.most = pictures
-
     def pictures(self, pixels: int) -> int:
         """How many pictures of this size are drawn at once: fewer of larger ones, at least one."""
         room = self.most * self._native // pixels

@@ -30,7 +30,7 @@ class Session:
         self.budget = Budget(found, self.model.native_side**2)
         self.batch = Batch(self.model, self.budget)
 
-    def measure(self, wanted: int, sample: Drawing, progress: Progress) -> None:
+    def measure(self, wanted: int, sample: Drawing, progress: Progress) -> int:
         """Find out how many pictures are drawn at once: as many as wanted and held, or by their time where 0."""
 
         def seconds(pictures: int) -> float | None:
@@ -39,7 +39,8 @@ class Session:
             return took
 
         found = memory.held(seconds, wanted) if wanted else memory.worthwhile(seconds, _MOST_MEASURED)
-        self.budget.found(found)
+        self.budget.most = found
+        return found
 
     @torch.inference_mode()
     def _seconds(self, sample: Drawing, pictures: int) -> float | None:

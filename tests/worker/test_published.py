@@ -55,7 +55,6 @@ def test_every_field_of_that_api_stands_in_the_table(api: str) -> None:
     assert {listed[name] for name in FIELDS[api].ignored} == {"no effect"}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of numpy, about some of diffusers' schedulers
 @pytest.mark.parametrize("name", samplers.names())
 def test_a_sampler_is_a_class_of_diffusers_that_takes_its_options(name: str) -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {name} | `")]
@@ -66,7 +65,6 @@ def test_a_sampler_is_a_class_of_diffusers_that_takes_its_options(name: str) -> 
         assert set(sampler.options) <= set(inspect.signature(kind.__init__).parameters)
         assert f"`{sampler.scheduler_class}`" in rows[0]
         assert schedule in rows[0]
-        kind(**sampler.options)
 
 
 def test_samplers_and_schedules_of_that_api_that_are_not_there_are_told() -> None:

@@ -95,6 +95,34 @@ def test_inpaint_changes_what_is_masked_and_keeps_the_rest(
     assert np.mean([difference(one.crop(left), other.crop(left)) for one, other in zip(drawn, reds, strict=True)]) > 16
 
 
+def test_pictures_come_from_the_deployments_inputs_and_from_nowhere_else(
+    digits: Deployment, reds: list[Image.Image]
+) -> None:
+    data = base64.b64decode(text(reds[3]))
+    for key in ("inputs/three.png", "state/three.png", "inputs/half.png"):
+        digits.s3.put_object(Bucket=digits.bucket, Key=key, Body=data[:-400] if "half" in key else data)
+    own = f"s3://{digits.bucket}"
+    [there] = pictures(digits, "img2img", [blue(3, reds[3], denoising_strength=0.0)])
+    [from_bucket] = pictures(
+        digits, "img2img", [{"init_images": [f"{own}/inputs/three.png"], "denoising_strength": 0.0}]
+    )
+    assert difference(there, from_bucket) == 0
+    refused = {
+        f"{own}/inputs/none.png": "does not exist",
+        f"{own}/state/three.png": "nothing else is fetched",
+        f"{own}/inputs/../state/three.png": "nothing else is fetched",
+        "s3://another-bucket/inputs/three.png": "nothing else is fetched",
+        f"{digits.endpoint}/{digits.bucket}/inputs/three.png": "nothing else is fetched",
+        f"{own}/inputs/half.png": "damaged",
+    }
+    for address, reason in refused.items():
+        sent = digits.send({"api": "/sdapi/v1/img2img", "payload": {"init_images": [address]}})
+        error = digits.wait(sent)["error"]
+        assert error["type"] == "invalid_request"
+        assert error["message"].startswith("payload.init_images[0]: ")
+        assert reason in error["message"]
+
+
 def difference(one: Image.Image, other: Image.Image) -> float:
     """Of a channel of a pixel, on average."""
     return float(np.abs(np.asarray(one).astype(int) - np.asarray(other).astype(int)).mean())

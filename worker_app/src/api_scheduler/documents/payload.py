@@ -31,7 +31,7 @@ class LoraField(_Strict):
 
 
 class Txt2Img(_Strict):
-    """``/sdapi/v1/txt2img``. Sizes left out are the model's own."""
+    """``/sdapi/v1/txt2img``. Sizes left out are the default model's own."""
 
     prompt: str = pydantic.Field(
         default="", description="what to draw; `<lora:name:weight>` draws with that LoRA, all else is plain text"
@@ -40,10 +40,10 @@ class Txt2Img(_Strict):
     seed: int = pydantic.Field(default=-1, ge=-1, le=MAX_SEED, description="-1 takes one that follows from the id")
     steps: int = pydantic.Field(default=50, ge=1, description="of the sampler; img2img takes its strength's part")
     width: int | None = pydantic.Field(
-        default=None, ge=_MULTIPLE, multiple_of=_MULTIPLE, description="left out, the model's own"
+        default=None, ge=_MULTIPLE, multiple_of=_MULTIPLE, description="left out, the default model's own"
     )
     height: int | None = pydantic.Field(
-        default=None, ge=_MULTIPLE, multiple_of=_MULTIPLE, description="left out, the model's own"
+        default=None, ge=_MULTIPLE, multiple_of=_MULTIPLE, description="left out, the default model's own"
     )
     cfg_scale: float = pydantic.Field(default=7.0, ge=0, le=100, description="how closely to follow the prompt")
     sampler_name: str | None = pydantic.Field(default=None, description="see Samplers; left out, Euler")

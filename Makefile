@@ -81,6 +81,12 @@ seeded-bugs: env ## Seven bugs put into a copy of the tree, and the test that ca
 soak: env ## 2,000 requests on real workers while everything goes wrong: what became of each (a table; about 10 minutes)
 	@scripts/timed soak $(BIN)/python -m campaign.soak
 
+drains: env ## 100 workers told to go in the middle of a job: none is begun twice (about 5 minutes)
+	@scripts/timed drains $(BIN)/python -m campaign.drains
+
+flat: env ## Memory, threads and open files of one worker over 10,000 jobs (about 10 minutes)
+	@scripts/timed flat $(BIN)/python -m campaign.flat
+
 demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
 	@$(BIN)/python scripts/demo.py
 

@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
+import io
 import json
 import random
 import typing as t
+
+from PIL import Image, ImageOps
 
 End = t.Literal["succeeded", "invalid", "expired", "poison"]
 SHARES: t.Mapping[str, float] = {
     "anonymous": 0.10,
     "several": 0.06,
+    "img2img": 0.05,
+    "inpaint": 0.03,
     "lasting": 0.05,
     "stale": 0.03,
     "invalid": 0.12,
@@ -57,6 +63,20 @@ WRONG_ENVELOPES: tuple[tuple[str, t.Mapping[str, t.Any]], ...] = (
     ("id", {"id": "../up"}),
 )
 GARBAGE = ("not json", '{"id": "x"', "[]", '{"api": NaN}', '"\\ud800"', "[" * 5000)
+
+
+def _base64(picture: Image.Image) -> str:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+_PICTURE = _base64(Image.linear_gradient("L").resize((32, 32)).convert("RGB"))
+_HALF = _base64(ImageOps.expand(Image.new("L", (16, 32), 255), border=(0, 0, 16, 0)))
+_STARTS: t.Mapping[str, t.Mapping[str, t.Any]] = {
+    "img2img": {"init_images": [_PICTURE], "denoising_strength": 0.6},
+    "inpaint": {"init_images": [_PICTURE], "denoising_strength": 0.9, "mask": _HALF, "inpainting_fill": 1},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +127,8 @@ def _request(number: int, kind: str, own: str, chance: random.Random) -> Request
     if kind == "invalid":
         return _invalid(number, own, chance)
     payload = _payload(number, kind, chance)
-    document: dict[str, t.Any] = {"api": "/sdapi/v1/txt2img", "payload": payload, "context": {"number": number}}
+    api = "/sdapi/v1/img2img" if kind in _STARTS else "/sdapi/v1/txt2img"
+    document: dict[str, t.Any] = {"api": api, "payload": payload, "context": {"number": number}}
     named = kind != "anonymous"
     if named:
         document["id"] = own
@@ -127,7 +148,7 @@ def _request(number: int, kind: str, own: str, chance: random.Random) -> Request
 
 def _payload(number: int, kind: str, chance: random.Random) -> dict[str, t.Any]:
     word = kind if kind in POISON else f"a red {chance.choice(('one', 'two', 'three', 'four', 'nine'))}"
-    more: dict[str, t.Any] = {}
+    more = dict(_STARTS.get(kind, {}))
     if kind == "several":
         more = chance.choice(({"batch_size": 2}, {"n_iter": 2}, {"batch_size": 2, "n_iter": 2}))
     return {

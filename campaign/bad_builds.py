@@ -47,11 +47,11 @@ FAILS_JOBS = BadBuild(
     "three jobs of ten touch memory that has been given back",
     Edit(
         ENGINE,
-        "        for job in jobs:\n",
+        "        self._in_work[key] = _InWork(",
         "        self._drawn = getattr(self, '_drawn', 0) + 1\n"
         "        if self._drawn % 10 in (2, 5, 8):\n"
         "            raise RuntimeError('CUDA error: an illegal memory access was encountered')\n"
-        "        for job in jobs:\n",
+        "        self._in_work[key] = _InWork(",
     ),
 )
 TWICE_AS_SLOW = BadBuild(
@@ -66,11 +66,10 @@ HANGS = BadBuild(
     "half-way through its steps a job waits for an event that was never recorded",
     Edit(
         ENGINE,
-        "                progress()\n        return [[",
-        "                progress()\n"
-        "                if _step + 1 == job.steps // 2:\n"
-        "                    self._never.wait()\n"
-        "        return [[",
+        "            one.left -= 1\n",
+        "            one.left -= 1\n"
+        "            if one.left == one.job.all_steps // 2:\n"
+        "                self._never.wait()\n",
     ),
 )
 FREEZES = BadBuild(
@@ -79,11 +78,10 @@ FREEZES = BadBuild(
     "a library keeps the interpreter to itself: nothing in the process runs any more, its own watchdog neither",
     Edit(
         ENGINE,
-        "                progress()\n        return [[",
-        "                progress()\n"
-        "                if _step + 1 == job.steps // 2:\n"
-        "                    __import__('os').kill(__import__('os').getpid(), 19)\n"
-        "        return [[",
+        "            one.left -= 1\n",
+        "            one.left -= 1\n"
+        "            if one.left == one.job.all_steps // 2:\n"
+        "                __import__('os').kill(__import__('os').getpid(), 19)\n",
     ),
     limit=180.0,  # its instances are let go when the health timer has given their workers up
 )

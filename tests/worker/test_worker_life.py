@@ -33,6 +33,9 @@ def _coloured(key, job):
     if job.prompt == "memory":
         from api_scheduler.engines.base import OutOfMemory
         return Drawn(key, error=OutOfMemory("the card is full"))
+    if job.prompt == "lost":
+        from api_scheduler.engines.base import EngineLost
+        return Drawn(key, error=EngineLost("CUDA error: device-side assert triggered"))
     if job.prompt == "odd":
         return Drawn(key, [np.zeros((8, 8, 3), dtype=complex)])
     return _colour(key, job)
@@ -194,6 +197,22 @@ def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
     start()
     result = deployment.wait("stuck")
     assert (result["status"], result["attempts"]) == ("succeeded", 2)
+
+
+def test_a_lost_card_ends_the_worker_and_costs_one_attempt(
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
+) -> None:
+    lost = start({"SD_MAX_BATCH": "1", "SD_NOOP_MS": "1000"}, bad_version).until_ready()
+    deployment.send(request("victim", "lost"))
+    until(lambda: json.loads(lost.get("/status")[1])["in_hand"]["drawing"] == 1)
+    deployment.send(request("next"))
+    assert lost.process.wait(30) == 1
+    assert [(line["request_id"], line["error_type"]) for line in lost.events("job")] == [("victim", "transient")]
+    assert lost.events("state")[-1]["reason"] == "engine lost"
+    start()
+    assert [deployment.wait(name)["attempts"] for name in ("victim", "next")] == [2, 1]
 
 
 def test_a_job_that_hangs_after_its_drawing_goes_to_another_worker(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import queue
 import threading
@@ -11,7 +12,7 @@ from concurrent.futures import Future, InvalidStateError
 
 from api_scheduler.clock import Clock
 from api_scheduler.documents.drawing import Drawing
-from api_scheduler.engines.base import Drawn, Engine, Picture
+from api_scheduler.engines.base import Drawn, Engine, EngineLost, Picture
 from api_scheduler.progress import Progress
 
 
@@ -210,7 +211,7 @@ class DrawThread:
                 return True
             self._engine.begin(ongoing, ongoing.job)
         except BaseException as error:  # noqa: BLE001 whatever ends a job, the thread goes on to the next one
-            _fail(ongoing, error)
+            self._fail(ongoing, error)
             return True
         ongoing.began = since
         ongoing.share_seconds = self._clock.monotonic() - since
@@ -248,22 +249,19 @@ class DrawThread:
     def _end(self, drawn: Drawn) -> None:
         ongoing = self._in_work.pop(drawn.key)
         if drawn.error is not None:
-            _fail(ongoing, drawn.error)
+            self._fail(ongoing, drawn.error)
             return
         engine_ms = (self._clock.monotonic() - (ongoing.began or 0.0)) * 1000
         together = ongoing.company / ongoing.steps
         _resolve(ongoing, Pictures(drawn.pictures, engine_ms, ongoing.share_seconds * 1000, together, drawn.flagged))
 
+    def _fail(self, ongoing: Ongoing, cause: BaseException) -> None:
+        if isinstance(cause, EngineLost):
+            self._stopping = True  # each job that was begun now would fail as well
+        with contextlib.suppress(InvalidStateError):  # cancelled in this very moment
+            ongoing.future.set_exception(DrawFailed(cause, ongoing.share_seconds * 1000))
+
 
 def _resolve(ongoing: Ongoing, pictures: Pictures) -> None:
-    try:
+    with contextlib.suppress(InvalidStateError):  # cancelled in this very moment
         ongoing.future.set_result(pictures)
-    except InvalidStateError:
-        return  # cancelled in this very moment
-
-
-def _fail(ongoing: Ongoing, cause: BaseException) -> None:
-    try:
-        ongoing.future.set_exception(DrawFailed(cause, ongoing.share_seconds * 1000))
-    except InvalidStateError:
-        return  # cancelled in this very moment

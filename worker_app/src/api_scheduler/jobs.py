@@ -20,7 +20,7 @@ from api_scheduler.documents.envelope import Envelope, InvalidRequest, NewerSche
 from api_scheduler.documents.parse import parse
 from api_scheduler.documents.result import ErrorType, Failure, Image, Result
 from api_scheduler.drawing import DrawFailed, Ongoing, Pictures
-from api_scheduler.engines.base import InvalidOutput, OutOfMemory, Picture
+from api_scheduler.engines.base import EngineLost, InvalidOutput, OutOfMemory, Picture
 from api_scheduler.errors import Told, described
 from api_scheduler.hands import Hand, Stage
 from api_scheduler.lookout import Watched
@@ -227,6 +227,8 @@ class Jobs:
             return
         error = ongoing.future.exception()
         if isinstance(error, DrawFailed):
+            if isinstance(error.cause, EngineLost):
+                desk.life.break_down("engine lost", 0)
             self._failed(job, error.cause, error.share_ms)
         else:
             self._deliver(job, ongoing.future.result())
@@ -251,7 +253,7 @@ class Jobs:
     def _hung(self, job: _Job, draw_ms: float) -> None:
         # Python cannot end a thread: the process ends, and the service manager starts a fresh one.
         try:
-            self._failed(job, Hung(f": no step in {self._desk.settings.hang_seconds:g} s"), draw_ms)
+            self._failed(job, Hung(f"the drawing hung, no step in {self._desk.settings.hang_seconds:g} s"), draw_ms)
         finally:
             self._desk.life.break_down("hung drawing", 0)
 

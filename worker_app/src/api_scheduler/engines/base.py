@@ -26,6 +26,10 @@ class InvalidOutput(Told):
     """What came out is no picture: not finite, or constant."""
 
 
+class EngineLost(Told):
+    """This process can draw nothing any more: the card's context is broken. What was drawn can still be answered."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Drawn:
     """A job that came to its end in a step: its pictures in the order of its seeds, or the error that ended it."""

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import typing as t
 
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing, Lora
-from api_scheduler.engines.base import Drawn, Picture, Progress
+from api_scheduler.engines.base import Drawn, EngineLost, Picture, Progress
 from api_scheduler.models import Models
 
 if t.TYPE_CHECKING:  # they import torch, which takes seconds: the worker answers /health before that
@@ -74,16 +76,19 @@ class DiffusersEngine:
     def begin(self, key: object, job: Drawing) -> None:
         """Take a job in. Raises ModelUnusable."""
         if self._idle():
-            self._open(self._name(job))
-            self.session.loras.use(job.loras)
+            with _losses():
+                self._open(self._name(job))
+                self.session.loras.use(job.loras)
             self._in_use = job.loras
         self.session.batch.begin(key, job)
 
     def step(self, progress: Progress) -> list[Drawn]:
         """One denoising step of all in work; before the first one of a model, how many pictures that may be."""
-        if self._model not in self._found:
-            self._found[self._model] = self.session.measure(self._max_batch, self._sample(), progress)
-        return self.session.batch.step(progress)
+        with _losses():
+            if self._model not in self._found:
+                self._found[self._model] = self.session.measure(self._max_batch, self._sample(), progress)
+            ended = self.session.batch.step(progress)
+        return [dataclasses.replace(one, error=_as_loss(one.error)) for one in ended]
 
     def drop(self, key: object) -> None:
         """Forget a job."""
@@ -110,3 +115,22 @@ class DiffusersEngine:
     def _sample(self) -> Drawing:
         side, sampler = self.session.model.native_side, samplers.find(samplers.DEFAULT, None)
         return Drawing(_WARM_UP_PROMPT, "", (0,), _WARM_UP_STEPS, side, side, 7.0, sampler, 1, 1)
+
+
+@contextlib.contextmanager
+def _losses() -> t.Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(lost := _as_loss(error), EngineLost):
+            raise lost from error
+        raise
+
+
+def _as_loss(error: BaseException | None) -> BaseException | None:
+    """The error; EngineLost for one of the card. Only full memory passes: any other makes every later call fail too."""
+    import torch
+
+    if isinstance(error, torch.AcceleratorError):
+        return EngineLost(str(error).splitlines()[0])
+    return error

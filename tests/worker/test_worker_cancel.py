@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import typing as t
+import uuid
 
-from api_scheduler.client import Request
-from tests.worker.harness import Deployment, StartWorker, until
+import pytest
+
+from api_scheduler.client import FleetClient, Request
+from tests.worker.harness import Deployment, StartWorker, Worker, until
 from tests.worker.test_client import client_of, three
 
 
@@ -21,6 +25,23 @@ def notices(deployment: Deployment) -> list[tuple[str, str]]:
     """Ids and statuses of the notices so far."""
     bodies = [json.loads(json.loads(row["Body"])["Message"]) for row in deployment.take(deployment.notices)]
     return [(body["id"], body["status"]) for body in bodies]
+
+
+@pytest.fixture(scope="module")
+def fleet(endpoint: str) -> t.Iterator[tuple[FleetClient, Deployment, Worker]]:
+    """A client, its deployment and one worker that draws at once."""
+    deployment = Deployment(endpoint, "t" + uuid.uuid4().hex[:10])
+    worker = Worker(deployment, {}).until_ready()
+    yield client_of(deployment), deployment, worker
+    worker.close()
+
+
+Fleet = tuple[FleetClient, Deployment, Worker]
+
+
+def jobs(worker: Worker, *ids: str) -> list[str]:
+    """How the jobs of these requests ended."""
+    return [line["error_type"] or line["outcome"] for line in worker.events("job") if line["request_id"] in ids]
 
 
 def test_a_waiting_request_is_cancelled_at_once_and_never_drawn(deployment: Deployment, start: StartWorker) -> None:
@@ -39,47 +60,42 @@ def test_a_waiting_request_is_cancelled_at_once_and_never_drawn(deployment: Depl
     assert client.result(known.id) == result
 
 
-def test_an_answer_stands_and_the_client_is_told_which(deployment: Deployment, start: StartWorker) -> None:
-    start()
-    client = client_of(deployment)
+def test_an_answer_stands_and_the_client_is_told_which(fleet: Fleet) -> None:
+    client, _deployment, _worker = fleet
     request = three()
     first = client.wait(client.send(request), 60)
     assert first is not None and first.succeeded
     assert client.cancel(request) == client.cancel(request.id) == client.result(request.id) == first
 
 
-def test_a_cancelled_id_stays_cancelled(deployment: Deployment, start: StartWorker) -> None:
-    client = client_of(deployment)
+def test_a_cancelled_id_stays_cancelled(fleet: Fleet) -> None:
+    client, deployment, worker = fleet
     request, by_id = three(), three()
     before = [client.cancel(request), client.cancel(by_id.id)]
-    again = client.cancel(request)
-    assert again == before[0]
+    assert client.cancel(request) == before[0]
     client.send_many([request, by_id])
     other = deployment.send({"id": request.id, "api": "/sdapi/v1/txt2img", "payload": {"prompt": "another"}})
-    worker = start().until_ready()
-    conflict = deployment.wait(other)
-    assert conflict["error"]["type"] == "id_conflict"
+    assert deployment.wait(other)["error"]["type"] == "id_conflict"
     until(lambda: deployment.left() == 0)
     assert [client.result(request.id), client.result(by_id.id)] == before
-    assert [line["error_type"] for line in worker.events("job")] == ["id_conflict"]
+    assert jobs(worker, request.id, by_id.id, other) == ["id_conflict"]
 
 
-def test_a_replay_of_a_cancelled_request_is_not_drawn(deployment: Deployment, start: StartWorker) -> None:
-    client = client_of(deployment)
+def test_a_replay_of_a_cancelled_request_is_not_drawn(fleet: Fleet) -> None:
+    client, deployment, worker = fleet
     request = three()
     before = client.cancel(request)
     # As a rollback sends it: its failure was kept for a replay, and the cancellation came before the failed result.
     marks = {"replay_of": "bad", "request_id": request.id}
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in marks.items()}
     deployment.sqs.send_message(QueueUrl=deployment.tasks, MessageBody=request.body, MessageAttributes=attributes)
-    worker = start().until_ready()
     worker.said("replay not needed")
     until(lambda: deployment.left() == 0)
-    assert (client.result(request.id), worker.events("job")) == (before, [])
+    assert (client.result(request.id), jobs(worker, request.id)) == (before, [])
 
 
-def test_a_failed_result_is_not_cancelled_and_its_replay_goes_on(deployment: Deployment, start: StartWorker) -> None:
-    client = client_of(deployment)
+def test_a_failed_result_is_not_cancelled_and_its_replay_goes_on(fleet: Fleet) -> None:
+    client, deployment, _worker = fleet
     request = three()
     document = {
         "id": request.id,
@@ -93,7 +109,6 @@ def test_a_failed_result_is_not_cancelled_and_its_replay_goes_on(deployment: Dep
     assert client.cancel(request).status == "failed"
     attributes = {"replay_of": {"DataType": "String", "StringValue": "bad"}}
     deployment.sqs.send_message(QueueUrl=deployment.tasks, MessageBody=request.body, MessageAttributes=attributes)
-    start()
     until(lambda: (deployment.result(request.id) or {}).get("replayed_from") == "bad")
     assert client.cancel(request).status == "succeeded"
 
@@ -107,7 +122,9 @@ def told_of(deployment: Deployment) -> int:
     return int(deployment.s3.list_objects_v2(Bucket=deployment.bucket, Prefix="state/progress/")["KeyCount"])
 
 
-def test_a_running_request_is_stopped_between_two_steps(deployment: Deployment, start: StartWorker) -> None:
+def test_a_drawing_that_is_answered_meanwhile_is_stopped_between_two_steps(
+    deployment: Deployment, start: StartWorker
+) -> None:
     client = client_of(deployment)
     request = three(steps=150)
     client.send(request)
@@ -121,31 +138,18 @@ def test_a_running_request_is_stopped_between_two_steps(deployment: Deployment, 
     assert (worker.events("job"), keys(deployment, request.id)) == ([], ["result.json"])
     assert notices(deployment) == [(request.id, "cancelled")]
     assert client.status(request.id).state == "cancelled"
-    until(lambda: told_of(deployment) == 0)
-    # The drawing thread is free for the next one.
-    following = three(steps=1)
+    # The drawing thread is free for the next one, which another worker answers meanwhile.
+    following = three(steps=150)
     client.send(following)
-    until(lambda: worker.states()[-1] == "busy")
-    client.cancel(following)
+    until(lambda: client.status(following.id).state == "running")
+    answer = {"id": following.id, "status": "expired", "body_sha256": following.body_sha256, "message_id": "another"}
+    key = f"results/{following.id}/result.json"
+    deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(answer).encode())
+    worker.said("duplicate acknowledged")
     until(lambda: deployment.left() == 0)
+    assert (client.status(following.id).state, worker.events("job")) == ("expired", [])
+    until(lambda: told_of(deployment) == 0)
     assert worker.get("/health")[0] == 200
-
-
-def test_a_drawing_that_another_worker_answers_meanwhile_is_stopped(deployment: Deployment, start: StartWorker) -> None:
-    client = client_of(deployment)
-    request = three(steps=150)
-    client.send(request)
-    slow = start(LONG).until_ready()
-    until(lambda: client.status(request.id).state == "running")
-    slow.process.terminate()  # it takes no more, and goes on drawing
-    until(lambda: "draining" in slow.states())
-    client.send(request)
-    start()
-    result = client.wait(request.id, 60)
-    assert result is not None and result.succeeded
-    slow.said("drawing stopped: answered meanwhile")
-    until(lambda: deployment.left() == 0)
-    assert (client.result(request.id), slow.events("job")) == (result, [])
 
 
 def test_progress_says_how_far_and_which_attempt(deployment: Deployment, start: StartWorker) -> None:
@@ -180,4 +184,5 @@ def test_a_cancellation_that_comes_between_two_looks_still_stands(deployment: De
     worker.said("cancelled request seen off")
     until(lambda: deployment.left() == 0)
     assert (client.result(request.id), worker.events("job")) == (cancelled, [])
+    until(lambda: told_of(deployment) == 0)
     assert notices(deployment) == [(request.id, "cancelled")]

@@ -20,6 +20,7 @@ from api_scheduler.logs import Log
 from api_scheduler.store import Kept, Store
 
 _SHORTEST_ROUND, _LONGEST_ROUND = 0.05, 1.0
+_LINGER_SECONDS = 2.0
 SCHEMA = 1
 
 
@@ -51,6 +52,8 @@ class Lookout:
         self._clock = clock
         self._log = log
         self._watched: set[Watched] = set()
+        self._drawn: list[tuple[str, float]] = []
+        """What was drawn to its end, and when: it counts as running until its result is there."""
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -64,8 +67,11 @@ class Lookout:
         finally:
             with self._lock:
                 self._watched.discard(watched)
+                if watched.on_record and _drawn(watched):
+                    self._drawn.append((watched.request_id, self._clock.monotonic()))
+                    watched.on_record = False
             if watched.on_record:
-                self._quietly("progress not removed", lambda: self._store.delete_progress(watched.request_id))
+                self._forget(watched.request_id)
 
     def run(self, stopped: threading.Event) -> None:
         """Look until stopped: the body of the lookout thread."""
@@ -73,9 +79,11 @@ class Lookout:
         pause = max(_SHORTEST_ROUND, min([_LONGEST_ROUND, *(seconds / 4 for seconds in intervals)]))
         while not self._clock.wait(stopped, pause):
             self.look()
+        self._forget_drawn(0.0)
 
     def look(self) -> None:
         """One round: whatever is due."""
+        self._forget_drawn(_LINGER_SECONDS)
         with self._lock:
             watched = list(self._watched)
         for one in watched:
@@ -118,10 +126,26 @@ class Lookout:
         if ended:  # while this was written: nobody else removes it now
             self._store.delete_progress(one.request_id)
 
+    def _forget_drawn(self, linger_seconds: float) -> None:
+        now = self._clock.monotonic()
+        with self._lock:
+            over = [request_id for request_id, at in self._drawn if now - at >= linger_seconds]
+            self._drawn = [(request_id, at) for request_id, at in self._drawn if now - at < linger_seconds]
+        for request_id in over:
+            self._forget(request_id)
+
+    def _forget(self, request_id: str) -> None:
+        self._quietly("progress not removed", lambda: self._store.delete_progress(request_id))
+
     def _quietly(self, message: str, call: t.Callable[[], None]) -> None:
         try:
             call()
         except AwsFailure as error:
             self._log.warning(message, code=error_code(error))
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 no look is worth a worker
             self._log.warning(message, error=type(error).__name__)
+
+
+def _drawn(watched: Watched) -> bool:
+    future = watched.ongoing.future
+    return future.done() and not future.cancelled() and future.exception() is None

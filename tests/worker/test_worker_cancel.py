@@ -81,6 +81,31 @@ def test_a_cancelled_id_stays_cancelled(fleet: Fleet) -> None:
     assert jobs(worker, request.id, by_id.id, other) == ["id_conflict"]
 
 
+@pytest.mark.parametrize("data", ["oops", "[]", "{}", '{"status": "cancelled"}', '{"id": "x", "status": 7}'])
+def test_what_an_application_writes_and_is_no_result_is_replaced(fleet: Fleet, data: str) -> None:
+    client, deployment, worker = fleet
+    request = three()
+    key = f"results/{request.id}/result.json"
+    deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=data.encode())
+    client.send(request)
+    until(lambda: deployment.left() == 0)
+    result = client.result(request.id)
+    assert result is not None and result.succeeded and jobs(worker, request.id) == ["succeeded"]
+
+
+def test_the_least_cancellation_that_is_documented_holds(fleet: Fleet) -> None:
+    client, deployment, worker = fleet
+    request = three()
+    error = {"type": "cancelled", "message": "not wanted", "retryable": False}
+    document = {"schema": 2, "id": request.id, "status": "cancelled", "body_sha256": None, "error": error}
+    key = f"results/{request.id}/result.json"
+    deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(document).encode(), IfNoneMatch="*")
+    client.send(request)
+    until(lambda: deployment.left() == 0)
+    result = client.result(request.id)
+    assert result is not None and result.status == "cancelled" and jobs(worker, request.id) == []
+
+
 def test_a_replay_of_a_cancelled_request_is_not_drawn(fleet: Fleet) -> None:
     client, deployment, worker = fleet
     request = three()

@@ -31,7 +31,7 @@ class Ticket:
     message: Message
     request_id: str
     replaces: Kept | None = None
-    """The failed result of a rejected release, which the answer to a replay takes the place of."""
+    """What the answer takes the place of: the failed result of a rejected release, or what is no result."""
 
 
 def replaceable(message: Message, document: t.Mapping[str, t.Any]) -> bool:
@@ -56,6 +56,10 @@ class Answers:
         kept = self._desk.patiently(lambda: self._desk.store.result(request_id))
         if kept is None:
             return Ticket(message, request_id)
+        if not _is_answer(kept.document):
+            # Applications may write here, to cancel. What is no result is no answer either.
+            self._desk.log.warning("result cannot be read, it is replaced", request_id=request_id)
+            return Ticket(message, request_id, kept)
         if replaceable(message, kept.document):
             return Ticket(message, request_id, kept)
         self._see_off(message, request_id, kept.document)
@@ -246,6 +250,12 @@ class Answers:
         if drawing is None or not self._desk.settings.log_prompts:
             return {}
         return {"prompt": drawing.prompt, "negative_prompt": drawing.negative_prompt}
+
+
+def _is_answer(document: t.Mapping[str, t.Any]) -> bool:
+    # A status that is not known here may be a younger worker's.
+    texts = isinstance(document.get("id"), str) and isinstance(document.get("status"), str)
+    return texts and isinstance(document.get("error") or {}, dict)
 
 
 def _answers_body(document: t.Mapping[str, t.Any], message: Message) -> bool:

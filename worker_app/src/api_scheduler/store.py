@@ -29,7 +29,7 @@ class OtherBody(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """A result as it lies in the bucket; ``etag`` names this very writing of it."""
+    """A document as it lies in the bucket, empty where it is none; ``etag`` names this very writing of it."""
 
     document: dict[str, t.Any]
     etag: str
@@ -109,11 +109,8 @@ class Store:
 
     def state(self, request_id: str) -> dict[str, t.Any] | None:
         """The record of a request's attempts, None while there is none that can be read."""
-        try:
-            kept = self._read(state_key(request_id))
-        except ValueError:
-            return None
-        return kept.document if kept else None
+        kept = self._read(state_key(request_id))
+        return kept.document if kept and kept.document else None
 
     def put_state(self, request_id: str, document: dict[str, t.Any]) -> None:
         """Write the record of a request's attempts."""
@@ -139,7 +136,13 @@ class Store:
 
     def _read(self, key: str) -> Kept | None:
         found = self._get(key)
-        return Kept(json.loads(found["Body"].read()), found["ETag"]) if found else None
+        if found is None:
+            return None
+        try:
+            document = json.loads(found["Body"].read())
+        except (ValueError, RecursionError):
+            document = None
+        return Kept(document if isinstance(document, dict) else {}, found["ETag"])
 
     def _get(self, key: str) -> dict[str, t.Any] | None:
         try:

@@ -124,7 +124,7 @@ class FleetClient:
         if running is not None:
             return running
         record = calls.read(self._s3, self.bucket, state_key(request_id))
-        tried = len(read_document(record).get("attempts") or ()) if record is not None else 0
+        tried = len(read_document(record, (1,)).get("attempts") or ()) if record is not None else 0
         return Status("waiting", attempt=tried or None)
 
     def wait(self, request_id: str, timeout: float | None = 300.0) -> Result | None:

@@ -94,7 +94,7 @@ class Status:
 
 def read_progress(data: bytes, age_seconds: float) -> Status | None:
     """What a worker told of a drawing; None when that is so old that it has gone. Raises Unreadable."""
-    document = read_document(data)
+    document = read_document(data, (1,))
     try:
         if age_seconds > _MISSED * float(document["every_seconds"]) + _CLOCK_SECONDS:
             return None
@@ -127,7 +127,7 @@ def read_result(data: bytes | str) -> Result:
         raise Unreadable(f"this is no result: {type(error).__name__}: {error}") from error
 
 
-def read_document(data: bytes | str) -> dict[str, t.Any]:
+def read_document(data: bytes | str, known: t.Collection[int] = (SCHEMA - 1, SCHEMA)) -> dict[str, t.Any]:
     """A JSON object of a schema that is known here. Raises Unreadable."""
     try:
         document = json.loads(data)
@@ -135,7 +135,7 @@ def read_document(data: bytes | str) -> dict[str, t.Any]:
         raise Unreadable(f"this is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Unreadable(f"this is a JSON {type(document).__name__}, not an object")
-    if document.get("schema", SCHEMA) not in (SCHEMA - 1, SCHEMA):
+    if document.get("schema", next(iter(known))) not in known:
         raise Unreadable(f"schema {document['schema']!r} is not known here: take a newer client")
     return document
 

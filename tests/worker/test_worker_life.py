@@ -193,7 +193,7 @@ def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
     assert hung.process.wait(30) == 1
     [line] = hung.jobs(1)
     assert (line["outcome"], line["error_type"]) == ("handed_back", "transient")
-    assert "hung" in state(deployment, "stuck")["attempts"][0]["message"]
+    assert state(deployment, "stuck")["attempts"][0]["message"] == "Hung: the drawing hung, no step in 1 s"
     start()
     result = deployment.wait("stuck")
     assert (result["status"], result["attempts"]) == ("succeeded", 2)

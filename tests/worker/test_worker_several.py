@@ -23,13 +23,22 @@ def _hanging(self, progress):
     return _step(self, progress)
 
 
-NoopEngine.step = _hanging
+_begin = NoopEngine.begin
+
+
+def _hanging_at_once(self, key, job):
+    if job.prompt == "hang at once":
+        self._never.wait()
+    _begin(self, key, job)
+
+
+NoopEngine.step, NoopEngine.begin = _hanging, _hanging_at_once
 """
 
 
 @pytest.fixture
 def hanging(tmp_path: Path) -> Path:
-    """The worker's code with an engine that a certain prompt hangs at its end, with all that is drawn beside it."""
+    """The worker's code with an engine that certain prompts hang, with all that is drawn beside them."""
     source = tmp_path / "src"
     shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
     with (source / "api_scheduler/engines/noop.py").open("a") as engine:
@@ -54,6 +63,23 @@ def two_sizes(deployment: Deployment) -> None:
     """Two requests that are not drawn together: the second one waits in the worker."""
     deployment.send(request("drawn", side=64))
     deployment.send(request("waits", side=32))
+
+
+def processor_seconds(worker: Worker) -> float:
+    fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_its_queue_a_worker_rests(deployment: Deployment, start: StartWorker) -> None:
+    worker = start({"SD_TASK_QUEUE": "nowhere", "SD_METRICS_SECONDS": "1"}).until_ready()
+    began = processor_seconds(worker)
+
+    def metrics() -> int:
+        return len(deployment.cloudwatch.list_metrics(Namespace="SDInference")["Metrics"])
+
+    until(metrics)
+    deployment.sqs.create_queue(QueueName="nowhere")
+    assert processor_seconds(worker) - began < 0.5
 
 
 def test_a_flood_of_one_id_does_not_fill_the_worker(deployment: Deployment, start: StartWorker) -> None:
@@ -145,3 +171,18 @@ def test_what_hangs_fails_for_good_and_its_neighbours_do_not(
     assert [deployment.wait(name)["status"] for name in names] == ["succeeded"] * 3
     until(lambda: deployment.left() == 0)
     assert len(deployment.take(deployment.dead)) == 1
+
+
+def test_what_hangs_the_engine_as_it_is_taken_in_ends_the_worker(
+    deployment: Deployment, start: StartWorker, hanging: Path
+) -> None:
+    worker = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, hanging).until_ready()
+    deployment.send(request("hangs", "hang at once"))
+    worker.until_drawing()
+    deployment.send(request("waits"))
+    assert worker.process.wait(30) == 1
+    [line] = worker.jobs(1)
+    assert (line["request_id"], line["outcome"], line["attempt"]) == ("hangs", "handed_back", 1)
+    start()
+    assert deployment.wait("waits")["attempts"] == 1
+    assert deployment.wait("hangs")["attempts"] == 2

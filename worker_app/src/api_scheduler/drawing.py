@@ -58,6 +58,11 @@ class Ongoing:
     _taken: bool = False
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
+    @property
+    def taken(self) -> bool:
+        """Whether the drawing thread has begun with it: from here on it may be what hangs the engine."""
+        return self._taken
+
     def take_up(self) -> bool:
         """Begin with it, for the drawing thread; False when it was withdrawn or cancelled before."""
         with self._lock:

@@ -217,10 +217,11 @@ class Jobs:
         if ended != "done":
             ongoing.future.cancel()
         if ended == "undrawn":
-            self._hand_back(job.message, job.request_id, job.history, job.attempt, 0)
+            self._undrawn(job)
             return
         if ended == "hung":
-            self._hung(job, (desk.clock.monotonic() - (ongoing.began or 0.0)) * 1000)
+            now = desk.clock.monotonic()
+            self._hung(job, (now - (now if ongoing.began is None else ongoing.began)) * 1000)
             return
         if ongoing.future.cancelled():
             self._answered_meanwhile(job)
@@ -243,12 +244,20 @@ class Jobs:
         ongoing.future.add_done_callback(lambda _future: done.set())
         while not desk.clock.wait(done, _LOOK_SECONDS):
             desk.hands.moved()
-            hangs, begun = desk.draw_thread.progress.hangs(), ongoing.began is not None
-            if desk.life.overdue() or (hangs and not begun) or (desk.life.draining.is_set() and ongoing.withdraw()):
-                return "undrawn"
-            if hangs:
+            hangs = desk.draw_thread.progress.hangs()
+            if hangs and ongoing.taken:
                 return "hung"
+            if hangs or desk.life.overdue() or (desk.life.draining.is_set() and ongoing.withdraw()):
+                return "undrawn"
         return "done"
+
+    def _undrawn(self, job: _Job) -> None:
+        try:
+            self._hand_back(job.message, job.request_id, job.history, job.attempt, 0)
+        finally:
+            if self._desk.draw_thread.progress.hangs():
+                # What hangs may have been cancelled, with nobody to wait for it: nothing more must be taken.
+                self._desk.life.break_down("hung drawing", 0)
 
     def _hung(self, job: _Job, draw_ms: float) -> None:
         # Python cannot end a thread: the process ends, and the service manager starts a fresh one.

@@ -118,8 +118,13 @@ class Worker:
         asked = self._ramp.ask(self._appetite())
         found = self._turn(self._tasks, self._poll_seconds(after_smoke), asked)
         self._ramp.got(asked, found)
-        if not found and not after_smoke and self._hands.empty():
+        if found or after_smoke:
+            return
+        if self._hands.empty():
             self._idle()
+        if not self._tasks.known():
+            # A queue that is not there answers at once, and is looked for again only now and then.
+            self._clock.wait(self._life.draining, _LOOK_SECONDS)
 
     def _appetite(self) -> int:
         hands, draw_thread = self._hands, self._draw_thread

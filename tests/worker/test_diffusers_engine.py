@@ -23,6 +23,8 @@ from tests.worker.harness import Deployment, StartWorker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers warn about each other's versions
 
+DDIM = samplers.find("DDIM", None)
+
 
 def drawing(sampler: samplers.Sampler | None = None, seeds: tuple[int, ...] = (1,), **more: t.Any) -> Drawing:
     return Drawing(
@@ -113,23 +115,39 @@ def test_seeds_prompts_and_guidance_take_effect(engine: DiffusersEngine) -> None
     assert len(set(pictures)) == len(pictures)
 
 
-def test_eta_draws_as_the_librarys_own_pipeline_does(engine: DiffusersEngine, model: Path) -> None:
-    ddim = samplers.find("DDIM", None)
-    [[plain], [fresh]] = draw(engine, [drawing(ddim), drawing(samplers.with_eta(ddim, 1.0))])
+def plain_pipeline(model: Path) -> t.Any:
+    """The library's own, with DDIM."""
     pipeline: t.Any = diffusers.StableDiffusionPipeline.from_pretrained(str(model), local_files_only=True)
     pipeline.scheduler = diffusers.DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
-    [theirs] = pipeline(
-        "a red three",
-        width=32,
-        height=32,
-        num_inference_steps=3,
-        guidance_scale=4.0,
-        eta=1.0,
-        generator=torch.Generator().manual_seed(1),
-        output_type="np",
-    ).images
-    assert np.abs(fresh.astype(int) - (theirs * 255).round().astype(int)).max() <= 1
-    assert not np.array_equal(plain, fresh)
+    return pipeline
+
+
+def difference_to(pipeline: t.Any, picture: t.Any, **options: t.Any) -> int:
+    """The largest difference to the picture that it draws."""
+    seed, size = torch.Generator().manual_seed(1), {"width": 32, "height": 32}
+    how = {"num_inference_steps": 3, "guidance_scale": 4.0, "generator": seed, "output_type": "np", **size}
+    [expected] = pipeline("a red three", **how, **options).images
+    return int(np.abs(picture.astype(int) - (expected * 255).round().astype(int)).max())
+
+
+def test_eta_draws_as_the_librarys_own_pipeline_does(engine: DiffusersEngine, model: Path) -> None:
+    [[fresh]] = draw(engine, [drawing(samplers.with_eta(DDIM, 1.0))])
+    assert difference_to(plain_pipeline(model), fresh, eta=1.0) <= 1
+    assert difference_to(plain_pipeline(model), fresh) > 1
+
+
+def test_a_layer_less_draws_as_an_encoder_without_its_last_layer_does(engine: DiffusersEngine, model: Path) -> None:
+    [[skipping]] = draw(engine, [drawing(DDIM, clip_skip=1)])
+    pipeline = plain_pipeline(model)
+    assert difference_to(pipeline, skipping) > 1
+    encoder = getattr(pipeline.text_encoder, "text_model", pipeline.text_encoder).encoder
+    encoder.layers = encoder.layers[:-1]
+    assert difference_to(pipeline, skipping) <= 1
+
+
+def test_more_layers_than_there_are_leave_one(engine: DiffusersEngine) -> None:
+    [[one], [other]] = draw(engine, [drawing(clip_skip=1), drawing(clip_skip=11)])
+    assert np.array_equal(one, other)
 
 
 def test_every_step_is_progress(engine: DiffusersEngine) -> None:

@@ -280,7 +280,7 @@ def test_picture_text_names_lora_as_the_prompt_did() -> None:
         ({"loras": "bold"}, "loras"),
         ({"override_settings": {"sd_model_checkpoint": "third"}}, "override_settings.sd_model_checkpoint"),
         ({"override_settings": {"sd_model_checkpoint": 1}}, "override_settings.sd_model_checkpoint"),
-        ({"override_settings": {"CLIP_stop_at_last_layers": 2}}, "override_settings.CLIP_stop_at_last_layers"),
+        ({"override_settings": {"CLIP_stop_at_last_layers": 13}}, "override_settings.CLIP_stop_at_last_layers"),
         ({"override_settings": {"CLIP_stop_at_last_layers": True}}, "override_settings.CLIP_stop_at_last_layers"),
         ({"override_settings": []}, "override_settings"),
         ({"alwayson_scripts": {"x": {"args": [0]}}}, "alwayson_scripts"),
@@ -309,6 +309,14 @@ def test_a_request_chooses_among_the_deployments_models(value: str) -> None:
 
 def test_a_request_that_chooses_no_model_is_drawn_with_the_first() -> None:
     assert drawn(override_settings={"sd_model_checkpoint": None, "CLIP_stop_at_last_layers": 1}).model == ""
+
+
+def test_layers_of_the_text_encoder_are_left_out() -> None:
+    assert drawn(override_settings={"CLIP_stop_at_last_layers": 1}).clip_skip == 0
+    skipping = drawn(override_settings={"CLIP_stop_at_last_layers": 2})
+    assert skipping.clip_skip == 1
+    assert skipping.parameters()["override_settings"] == {"CLIP_stop_at_last_layers": 2}
+    assert "Clip skip: 2, " in pictures.infotext(skipping, 1)
 
 
 def test_eta_is_what_the_sampler_can_draw_with() -> None:

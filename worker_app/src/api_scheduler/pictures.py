@@ -34,10 +34,11 @@ def infotext(drawing: Drawing, seed: int) -> str:
     if drawing.negative_prompt:
         lines.append(f"Negative prompt: {drawing.negative_prompt}")
     strength = f"Denoising strength: {drawing.start.strength:g}, " if drawing.start else ""
+    clip = f"Clip skip: {drawing.clip_skip + 1}, " if drawing.clip_skip else ""
     eta = "".join(f"Eta: {value:g}, " for value in drawing.sampler.at_each_step.values())
     lines.append(
         f"Steps: {drawing.steps}, Sampler: {drawing.sampler.name}, Schedule type: {drawing.sampler.schedule}, "
-        f"CFG scale: {drawing.cfg_scale:g}, Seed: {seed}, Size: {drawing.width}x{drawing.height}, {strength}{eta}"
+        f"CFG scale: {drawing.cfg_scale:g}, Seed: {seed}, Size: {drawing.width}x{drawing.height}, {strength}{eta}{clip}"
         f"Version: api-scheduler {__version__}"
     )
     return "\n".join(lines)

@@ -65,6 +65,8 @@ class Drawing:
     loras: tuple[Lora, ...] = ()
     model: str = ""
     """Name of one of the deployment's models; empty means its first."""
+    clip_skip: int = 0
+    """How many of the text encoder's last layers are left out."""
 
     @property
     def pixels(self) -> int:
@@ -82,6 +84,8 @@ class Drawing:
         more: dict[str, t.Any] = {}
         if self.start:
             more["denoising_strength"] = self.start.strength
+        if self.clip_skip:
+            more["override_settings"] = {"CLIP_stop_at_last_layers": self.clip_skip + 1}
         if self.loras:
             more["loras"] = [dataclasses.asdict(lora) for lora in self.loras]
         return {

@@ -10,10 +10,10 @@ from api_scheduler.documents.envelope import InvalidRequest
 from api_scheduler.documents.terms import Terms
 from api_scheduler.documents.words import clip, shown
 
-MODEL = "sd_model_checkpoint"
+MODEL, CLIP = "sd_model_checkpoint", "CLIP_stop_at_last_layers"
+MOST_LAYERS = 12
 NEUTRAL: dict[str, tuple[t.Any, ...]] = {
     # Settings of that server that would change what a client gets, with the values at which they do not.
-    "CLIP_stop_at_last_layers": (None, 1),
     "ENSD": (None, 0),
     "enable_pnginfo": (None, True),
     "eta_ancestral": (None, 1),
@@ -57,9 +57,21 @@ def model(settings: t.Mapping[str, t.Any], terms: Terms) -> str:
     for name, value in settings.items():
         if name in NEUTRAL:
             _check_neutral(name, value)
-        elif name != MODEL and name not in IGNORED:
+        elif name not in (MODEL, CLIP) and name not in IGNORED:
             raise InvalidRequest(f"payload.override_settings.{clip(name)}: not supported; leave it out")
     return _model(settings.get(MODEL), terms)
+
+
+def clip_skip(settings: t.Mapping[str, t.Any]) -> int:
+    """How many of the text encoder's last layers the settings leave out. Raises InvalidRequest."""
+    value = settings.get(CLIP)
+    if value is None:
+        return 0
+    if type(value) is not int or not 1 <= value <= MOST_LAYERS:
+        raise InvalidRequest(
+            f"payload.override_settings.{CLIP}: {shown(value)} is not a whole number from 1 to {MOST_LAYERS}"
+        )
+    return value - 1
 
 
 def check_scripts(scripts: t.Mapping[str, t.Any]) -> None:

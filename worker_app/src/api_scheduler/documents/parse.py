@@ -101,6 +101,7 @@ def _drawing(payload: Txt2Img, envelope: Envelope, terms: Terms) -> Drawing:
         starts.start(payload, terms, (width, height)) if isinstance(payload, Img2Img) else None,
         networks,
         model,
+        overrides.clip_skip(payload.override_settings),
     )
 
 

@@ -55,7 +55,7 @@ class Txt2Img(_Strict):
     batch_size: int = pydantic.Field(default=1, ge=1, description="pictures in a batch; seeds count up")
     n_iter: int = pydantic.Field(default=1, ge=1, description="batches; seeds count on")
     override_settings: dict[str, t.Any] = pydantic.Field(
-        default_factory=dict, description="`sd_model_checkpoint` chooses the model; others see Settings"
+        default_factory=dict, description="chooses the model, for one; see Settings"
     )
     alwayson_scripts: dict[str, t.Any] = pydantic.Field(
         default_factory=dict,

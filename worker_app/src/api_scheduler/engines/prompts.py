@@ -38,10 +38,27 @@ def encode(model: Model, job: Drawing) -> Prompts:
     guidance = _guidance(model, job) if model.distilled else None
     if model.xl:
         return _encode_xl(model, job, guided, guidance)
-    wanted, unwanted = model.pipe.encode_prompt(
-        [job.prompt], model.device, 1, guided, negative_prompt=[job.negative_prompt]
-    )
+    if job.clip_skip:
+        wanted, unwanted = (_early(model, text, job.clip_skip) for text in (job.prompt, job.negative_prompt))
+    else:
+        wanted, unwanted = model.pipe.encode_prompt(
+            [job.prompt], model.device, 1, guided, negative_prompt=[job.negative_prompt]
+        )
     return Prompts(Condition(wanted), Condition(unwanted) if guided else None, guidance=guidance)
+
+
+def _early(model: Model, text: str, skip: int) -> torch.Tensor:
+    """The text as it is so many layers before the encoder's last one; at least one layer is used."""
+    tokenizer, encoder = model.pipe.tokenizer, model.pipe.text_encoder
+    tokens = tokenizer(
+        text, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    )
+    mask = tokens.attention_mask.to(model.device) if getattr(encoder.config, "use_attention_mask", False) else None
+    states = encoder(tokens.input_ids.to(model.device), attention_mask=mask, output_hidden_states=True).hidden_states
+    layer = max(1, encoder.config.num_hidden_layers - skip)
+    # The library's own way looks for the last norm where an older release of transformers had it.
+    norm = getattr(encoder, "text_model", encoder).final_layer_norm
+    return t.cast(torch.Tensor, norm(states[layer]).to(model.dtype))
 
 
 def _encode_xl(model: Model, job: Drawing, guided: bool, guidance: torch.Tensor | None) -> Prompts:

@@ -44,6 +44,7 @@ def settings() -> list[Row]:
     rows: list[Row] = [
         ("key", "here", "values"),
         (f"`{overrides.MODEL}`", EFFECT, "a model of the deployment; with its file ending or hash, too"),
+        (f"`{overrides.CLIP}`", EFFECT, f"1 to {overrides.MOST_LAYERS}, default 1; SDXL has one way only"),
     ]
     rows += [(f"`{name}`", NEUTRAL, _written(values)) for name, values in overrides.NEUTRAL.items()]
     return rows + [(f"`{name}`", IGNORED, "any") for name in sorted(overrides.IGNORED)]

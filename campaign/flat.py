@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m campaign.flat``: memory, threads and open files of one worker process over 10,000 jobs.
 
-Sampled after a warm-up; each sample has to stay within 5 % of their median. Status 1 when it does not.
+Sampled after a warm-up, each time when the queue has run empty: what is in hand has threads and connections of its own.
+Each sample has to stay within 5 % of their median. Status 1 when it does not.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Sample:
 
 
 def sample(pid: int, jobs: int) -> Sample:
-    """Look at a process for two seconds. A connection or a thread that comes and goes is not held: the least counts."""
+    """Look at a process for two seconds. What comes and goes, for a metric say, is not held: the least counts."""
     process, threads, files = Path(f"/proc/{pid}"), [], []
     for _unused in range(_LOOKS):
         threads.append(len(list((process / "task").iterdir())))
@@ -63,7 +64,7 @@ def spread(values: t.Sequence[float]) -> float:
 
 
 class Line:
-    """One worker, and a queue that is kept filled."""
+    """One worker, and a queue that is kept filled between two samples."""
 
     def __init__(self, site: Site, notes: Path) -> None:
         self._site = site
@@ -80,15 +81,17 @@ class Line:
         return next(iter(self._pids))
 
     def draw(self, jobs: int) -> None:
-        """Have so many more jobs drawn."""
+        """Have so many more jobs drawn, and wait until nothing is in hand."""
         goal = self.done + jobs
         while self.done < goal:
-            self._fill(goal + AHEAD)
+            self._fill(goal)
             wait_until("more jobs", self._progressed, 120, 0.1)
+        wait_until("an empty queue", lambda: self._site.left() == 0, 120)
 
     def _fill(self, most: int) -> None:
         while self._sent - self.done < AHEAD and self._sent < most:
-            entries = [{"Id": str(place), "MessageBody": self._request()} for place in range(10)]
+            count = min(10, most - self._sent)
+            entries = [{"Id": str(place), "MessageBody": self._request()} for place in range(count)]
             self._site.sqs.send_message_batch(QueueUrl=self._site.tasks, Entries=entries)
 
     def _request(self) -> str:

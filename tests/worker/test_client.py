@@ -77,6 +77,23 @@ def test_many_are_sent_in_batches_and_their_results_come_as_they_are_drawn(fleet
     assert all(result.required().attempts == 1 and result.sent_at for result in results.values())
 
 
+def test_a_trace_goes_to_result_notice_and_job_line(fleet: Fleet) -> None:
+    client, deployment, worker = fleet
+    until(lambda: deployment.left() == 0)
+    deployment.sqs.purge_queue(QueueUrl=deployment.notices)
+    root = "1-67891233-abcdef012345678912345678"
+    ids = [client.send(three(), trace=f"Root={root};Parent=53995c3f42cd8ad8;Sampled=1"), client.send(three())]
+    expected = dict(zip(ids, (root, None), strict=True))
+    assert {key: one.trace_id for key, one in client.wait_many(ids, 60).items()} == expected
+    until(lambda: deployment.left() == 0)
+    lines = until(
+        lambda: len(found := [line for line in worker.events("job") if line["request_id"] in ids]) == 2 and found
+    )
+    assert {line["request_id"]: line["trace_id"] for line in lines} == expected
+    notices = [json.loads(json.loads(row["Body"])["Message"]) for row in deployment.take(deployment.notices)]
+    assert {notice["id"]: notice["trace_id"] for notice in notices} == expected
+
+
 def test_pictures_are_fetched_and_checked_and_anybody_may_read_under_an_address(fleet: Fleet) -> None:
     client, deployment, _worker = fleet
     result = client.wait(client.send(three(width=48, height=32, n_iter=2)), 60)

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from api_scheduler.models import Models, ModelUnusable
 from api_scheduler.models.download import PART_BYTES
+from tests.worker.harness import ROOT, SOURCE, until
 from tests.worker.models.shelf import BadLine, Files, Shelf, model, read, weights, with_manifest
 
 LARGE = PART_BYTES + 1000
@@ -81,6 +85,34 @@ def test_a_download_that_stopped_goes_on_from_there(shelf: Shelf) -> None:
     line.close()
     assert shelf.whole() == []
     shelf.reads.clear()
+    assert read(shelf.models({"a": location})) == without_list(files)
+    assert shelf.reads == [second]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.worker.harness import ROOT, SOURCE, until
+from tests.worker.models.shelf import Shelf, read
+endpoint, line, bucket, root, location = sys.argv[1:]
+read(Shelf(endpoint, bucket, Path(root)).models({"a": location}, endpoint=line))
+"""
+
+
+def test_a_worker_that_is_killed_leaves_what_the_next_one_goes_on_from(shelf: Shelf) -> None:
+    files, second, killed = model(LARGE), f"bytes={PART_BYTES}-{LARGE - 1}", threading.Event()
+    location = shelf.put("m", files)
+    line = BadLine(shelf.endpoint, lambda part: part == second and killed.wait(60))
+    arguments = [shelf.endpoint, line.url, shelf.bucket, str(shelf.root), location]
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCE}:{ROOT}"}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], env=environment)
+    first = "unet/model.safetensors 0\n"
+    until(lambda: [path for path in shelf.root.glob("partial/*/parts") if first in path.read_text()])
+    child.kill()
+    child.wait()
+    killed.set()
+    line.close()
+    assert shelf.whole() == []
     assert read(shelf.models({"a": location})) == without_list(files)
     assert shelf.reads == [second]
 

@@ -76,6 +76,7 @@ def test_every_kind_of_wrong_id_is_named() -> None:
 def test_provision_and_destroy_twice(endpoint: str) -> None:
     check_then_make(endpoint)
     look_at_the_group(endpoint)
+    look_at_the_bucket(endpoint)
     look_at_the_host_settings(endpoint)
     look_at_the_scaling(endpoint)
     second_run_changes_nothing_that_runs(endpoint)
@@ -167,6 +168,16 @@ def look_at_the_group(endpoint: str) -> None:
         "required",
         2,
     )
+
+
+def look_at_the_bucket(endpoint: str) -> None:
+    """Results are private: nothing can make an object public, and everything is encrypted."""
+    s3, name = client(endpoint, "s3"), "sd-images-demo-123456789012"
+    blocked = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+    assert blocked == dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+    assert s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
 
 
 def look_at_the_host_settings(endpoint: str) -> None:

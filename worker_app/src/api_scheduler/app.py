@@ -24,12 +24,13 @@ from api_scheduler.hooks import LifecycleHooks, Watcher
 from api_scheduler.identity import Identity, Metadata, MetadataUnavailable
 from api_scheduler.jobs import Jobs
 from api_scheduler.leases import Leases
-from api_scheduler.life import Life, State
+from api_scheduler.life import Life
 from api_scheduler.logs import Log, capture
 from api_scheduler.lookout import Lookout
 from api_scheduler.models import Models
 from api_scheduler.models.cache import Cache
 from api_scheduler.models.fetching import Fetcher
+from api_scheduler.models.prefetch import prefetch
 from api_scheduler.progress import Progress
 from api_scheduler.protection import Protection
 from api_scheduler.queues import Queue
@@ -61,6 +62,8 @@ class App:
     identity: Identity
     engine: Engine
     desk: Desk
+    models: Models
+    """Those that are fetched ahead."""
     port: int = 0
 
     def run(self) -> int:
@@ -77,6 +80,7 @@ class App:
             "watcher": lambda: self.watcher.run(stopped, self.settings.hook_poll_seconds),
             "protection": lambda: self.protection.run(stopped),
             "metrics": lambda: self.desk.reporter.run(stopped),
+            "models": lambda: prefetch(self.models, self.life.takes, stopped, self.desk.clock, self.desk.log),
         }
         for name, body in bodies.items():
             threading.Thread(target=self._watch_over, args=(name, body), name=name, daemon=True).start()
@@ -112,7 +116,7 @@ class App:
         return self.draw_thread.alive() and not self.hangs() and not self.life.broken
 
     def _ready(self) -> bool:
-        return self.life.state in (State.READY, State.BUSY) and self._healthy()
+        return self.life.takes() and self._healthy()
 
     def _status(self) -> dict[str, t.Any]:
         drain = self.life.drain
@@ -218,14 +222,16 @@ def build(settings: Settings, env: Env, identity: Identity, metadata: Metadata, 
         log=log,
     )
     worker = _worker(desk, watcher, protection)
-    return App(settings, life, worker, draw_thread, hangs, watcher, protection, identity, engine, desk)
+    ahead = _models(settings, clients.s3, clock, log, lambda: None)
+    return App(settings, life, worker, draw_thread, hangs, watcher, protection, identity, engine, desk, ahead)
 
 
 def _models(settings: Settings, s3: aws.Client, clock: Clock, log: Log, alive: t.Callable[[], None]) -> Models:
     limit = int(settings.model_cache_gib * 2**30)
-    cache = Cache(Path(settings.model_cache), limit, clock, log)
+    cache = Cache(Path(settings.model_cache), limit, clock, log, alive)
     required = settings.model_digests == "required"
-    return Models(settings.models, Fetcher(s3, cache, clock, log, alive, required), alive)
+    locations = settings.models if settings.engine == "diffusers" else {}
+    return Models(locations, Fetcher(s3, cache, clock, log, alive, required), alive)
 
 
 def _webhooks(settings: WebhookSettings, ssm: aws.Client, clock: Clock, log: Log) -> Webhooks:

@@ -52,6 +52,10 @@ class Life:
         """The present state."""
         return self._state
 
+    def takes(self) -> bool:
+        """Whether the worker takes requests."""
+        return self._state in (State.READY, State.BUSY)
+
     @property
     def drain(self) -> Drain | None:
         """Why the worker drains, None while it does not."""

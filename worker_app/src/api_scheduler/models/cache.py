@@ -36,26 +36,29 @@ class Cache:
     """A directory with at most so many bytes of models."""
 
     def __init__(
-        self, root: Path, limit_bytes: int, clock: Clock, log: Log, waiting: t.Callable[[], None] = lambda: None
+        self, root: Path, limit_bytes: int, clock: Clock, log: Log, alive: t.Callable[[], None] = lambda: None
     ) -> None:
         self._root = root
         self._limit = limit_bytes
         self._clock = clock
         self._log = log
-        self._waiting = waiting
+        self._alive = alive
 
     @contextlib.contextmanager
     def use(self, key: str, facts: t.Mapping[str, t.Any], fill: t.Callable[[Path], None]) -> t.Iterator[Path]:
         """The folder of a whole model's files, filled if need be. It is not removed before the block is left."""
         ready = self._root / "models" / key
         lock = self._root / "locks" / key
+        others = _Growth(self._root / "partial" / key, self._alive).look
         while True:
-            with held(lock, True, self._clock, self._waiting):
+            with held(lock, True, self._clock, others):
                 if ready.is_dir():
-                    os.utime(ready / _ENTRY)
+                    # Not the kernel's own time: that has only some milliseconds.
+                    now = self._clock.now().timestamp()
+                    os.utime(ready / _ENTRY, (now, now))
                     yield ready / "files"
                     return
-            with held(lock, False, self._clock, self._waiting):
+            with held(lock, False, self._clock, others):
                 # Another process may have been faster.
                 if not ready.is_dir():
                     self._fill(key, facts, fill)
@@ -72,7 +75,7 @@ class Cache:
 
     def _make_room(self, key: str, wanted: int) -> None:
         """Remove what was used longest ago until that much more fits. Raises ModelUnusable where it cannot."""
-        with held(self._root / "locks" / "room", False, self._clock, self._waiting):
+        with held(self._root / "locks" / "room", False, self._clock, lambda: None):
             kept = sorted(self._kept(key), key=lambda entry: entry.used)
             total = sum(entry.bytes for entry in kept) + wanted
             for entry in kept:
@@ -102,6 +105,25 @@ class Cache:
             shutil.rmtree(gone, ignore_errors=True)
         self._log.info("model evicted", key=entry.folder.name, bytes=entry.bytes)
         return True
+
+
+class _Growth:
+    """Somebody else's download of a model: it is a sign of life for whoever waits for it, as long as it grows."""
+
+    def __init__(self, folder: Path, alive: t.Callable[[], None]) -> None:
+        self._folder = folder
+        self._alive = alive
+        self._blocks = -1
+
+    def look(self) -> None:
+        """Look again."""
+        blocks = 0
+        for path in self._folder.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                blocks += path.stat().st_blocks
+        if blocks != self._blocks:
+            self._blocks = blocks
+            self._alive()
 
 
 def _entry(folder: Path) -> _Kept:

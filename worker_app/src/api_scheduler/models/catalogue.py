@@ -49,6 +49,11 @@ class Models:
         """Every name."""
         return tuple(self._locations)
 
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """The names of those that lie in S3."""
+        return tuple(name for name, location in self._locations.items() if location.startswith("s3://"))
+
     @contextlib.contextmanager
     def open(self, name: str = "") -> t.Iterator[Model]:
         """A model's files, downloaded first if need be; no name is the default. Raises ModelUnusable."""

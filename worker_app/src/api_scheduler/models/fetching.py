@@ -41,12 +41,16 @@ class Fetcher:
         self._log = log
         self._alive = alive
         self._digests_required = digests_required
+        self._known: dict[Place, list[Wanted]] = {}
 
     @contextlib.contextmanager
     def fetched(self, name: str, place: Place) -> t.Iterator[Path]:
-        """The folder that holds the place's files; it stays at least as long as the block. Raises ModelUnusable."""
+        """The folder that holds the place's files; it stays at least as long as the block. Raises ModelUnusable.
+
+        A place is looked at once: this worker draws with the same bytes for as long as it lives.
+        """
         bucket = Bucket(self._s3, place)
-        files = self._files(place, bucket)
+        files = self._known.get(place) or self._files(place, bucket)
         facts = {"location": place.location, "bytes": _size(files)}
 
         def fill(folder: Path) -> None:
@@ -55,7 +59,10 @@ class Fetcher:
             Download(bucket, folder, self._clock, teller.told).run(files)
             teller.ended()
 
+        self._known.pop(place, None)
+
         with self._cache.use(_key(place, files), facts, fill) as folder:
+            self._known[place] = files
             yield folder
 
     def _files(self, place: Place, bucket: Bucket) -> list[Wanted]:

@@ -31,6 +31,7 @@ def digits(endpoint: str) -> t.Iterator[Deployment]:
     deployment = Deployment(endpoint, "t" + uuid.uuid4().hex[:10])
     model = ROOT / "worker_app" / "models" / "digits"
     worker = Worker(deployment, {"SD_ENGINE": "diffusers", "SD_MODEL": str(model)})
+    worker.until_ready(300)  # importing torch takes seconds, and minutes on a machine that does ten other things
     yield deployment
     worker.close()
 

@@ -228,9 +228,9 @@ class Worker:
         port = until(lambda: [line["port"] for line in self.events("log") if line["message"] == "started"])[0]
         return get(f"http://127.0.0.1:{port}{path}")
 
-    def until_ready(self) -> Worker:
+    def until_ready(self, seconds: float = 60.0) -> Worker:
         """Itself, once it is ready."""
-        until(lambda: "ready" in self.states() or self._must_live())
+        until(lambda: "ready" in self.states() or self._must_live(), seconds)
         return self
 
     def until_drawing(self, count: int = 1) -> None:

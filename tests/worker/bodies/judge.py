@@ -34,7 +34,7 @@ TERMS = Terms(LIMITS, 64, fields.MODELS, frozenset(fields.LORAS), files.BUCKET, 
 LONGEST_REFUSAL = 1000
 SECONDS = 3.0
 """Of processor time for one body: the largest that SQS carries is a megabyte."""
-_NAMED = re.compile(r"(body|schema|id|api|payload(\.[^:]*)?|context|ttl_seconds): ", re.DOTALL)
+_NAMED = re.compile(r"(body|schema|id|api|payload(\.[^:]*)?|context|ttl_seconds|webhook): ", re.DOTALL)
 _RELATED = (
     {"payload.sampler_name", "payload.sampler_index", "payload.scheduler", "payload.eta"},
     {"payload.prompt", "payload.loras", "payload.disable_extra_networks"},

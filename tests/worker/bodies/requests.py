@@ -28,7 +28,7 @@ class Body:
 def any_body(canary: str = "http://127.0.0.1:1") -> st.SearchStrategy[Body]:
     """All kinds. ``canary`` is the address of something that must never be fetched."""
     pictured = wrong_picture(canary)
-    return st.one_of(valid(), wrong_field(), wrong_envelope(), wrong_id(), pictured, no_request(), broken_text())
+    return st.one_of(valid(), wrong_field(), wrong_envelope(canary), wrong_id(), pictured, no_request(), broken_text())
 
 
 def _bytes(document: t.Any) -> bytes:
@@ -171,10 +171,10 @@ def wrong_field() -> st.SearchStrategy[Body]:
     )
 
 
-def wrong_envelope() -> st.SearchStrategy[Body]:
+def wrong_envelope(canary: str) -> st.SearchStrategy[Body]:
     """A request with junk around its payload."""
     names = st.sampled_from(
-        ["schema", "api", "payload", "context", "ttl_seconds", "extra", "ID", "", "a" * 3000, "x\ny"]
+        ["schema", "api", "payload", "context", "ttl_seconds", "webhook", "extra", "ID", "", "a" * 3000, "x\ny"]
     )
     apis = [
         "/sdapi/v1/img2img/",
@@ -187,9 +187,16 @@ def wrong_envelope() -> st.SearchStrategy[Body]:
         "/sdapi/v1/../v1/txt2img",
     ]
     junk_there = st.builds(lambda document, name, value: _named(document, name, value), requests(), names, junk())
-    return junk_there | st.builds(
-        lambda document, value: _named(document, "api", value), requests(), st.sampled_from(apis)
-    )
+    calls = [
+        canary,
+        canary.replace("http:", "https:"),
+        "https://169.254.169.254/",
+        "https://u:p@h/",
+        "file:///etc/passwd",
+    ]
+    one_of = {"api": apis, "webhook": calls}
+    odd = st.sampled_from([(name, value) for name, values in one_of.items() for value in values])
+    return junk_there | st.builds(lambda document, pair: _named(document, *pair), requests(), odd)
 
 
 def _named(document: dict[str, t.Any], name: str, value: t.Any) -> Body:

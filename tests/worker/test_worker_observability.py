@@ -29,7 +29,7 @@ def _coloured(key, job):
     import warnings
     logging.getLogger("diffusers.pipeline").warning("cut off: %s", job.prompt)
     logging.getLogger("botocore.parsers").warning("an odd reply")
-    warnings.warn("an odd number")
+    warnings.warn(f"an odd number in {job.prompt}")
     if job.prompt.startswith("raise"):
         return Drawn(key, error=RuntimeError(f"the new code does not know {job.prompt}"))
     if job.prompt.startswith("memory"):
@@ -130,6 +130,7 @@ def test_what_libraries_say_becomes_lines(run: Run) -> None:
     library = [line for line in run.worker.events("log") if line["message"] == "library"]
     assert {line["logger"] for line in library} >= {"diffusers.pipeline", "botocore.parsers", "py.warnings"}
     assert any(line["said"] == "an odd reply" for line in library)
+    assert any(line["said"].endswith(": UserWarning") for line in library)
     assert run.worker.errors == b""
 
 

@@ -71,10 +71,12 @@ class _Captured(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line; of libraries that quote prompts only where it comes from."""
-        place = f"{record.filename}:{record.lineno}"
-        quoting = record.name.split(".")[0] in _QUOTING
-        said = place if quoting else record.getMessage()[:500]
+        """One line; of what may quote a prompt only where it comes from."""
+        said = record.getMessage()[:500]
+        if record.name == "py.warnings":
+            said = ":".join(said.split(":")[:3])  # file, line and kind: the rest is the library's text
+        elif record.name.split(".")[0] in _QUOTING:
+            said = f"{record.filename}:{record.lineno}"
         self._log.line("log", level=record.levelname.lower(), message="library", logger=record.name, said=said)
 
 

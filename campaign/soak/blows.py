@@ -9,9 +9,9 @@ import typing as t
 
 Kind = t.Literal["kill -9", "SIGTERM", "termination", "Spot notice", "refresh"]
 EVERY: t.Mapping[Kind, float] = {
-    "kill -9": 5.0,
-    "SIGTERM": 8.0,
-    "termination": 16.0,
+    "kill -9": 8.0,
+    "SIGTERM": 10.0,
+    "termination": 20.0,
     "Spot notice": 40.0,
     "refresh": 110.0,
 }

@@ -114,6 +114,8 @@ class Chaos(threading.Thread):
         try:
             self._hit(blow)
             self.dealt[blow.kind] = self.dealt.get(blow.kind, 0) + 1
+        except self._site.autoscaling.exceptions.InstanceRefreshInProgressFault:
+            return  # the one before it takes its time on a busy machine
         except (ClientError, urllib.error.HTTPError) as refused:
             self.missed.append(f"{blow.kind}: {refused}")
 

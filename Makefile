@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
 .PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
-.PHONY: bad-candidates bench-controller bench-worker soak fuzz-bodies
+.PHONY: bad-candidates bench-controller bench-worker soak fuzz-bodies batching
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -98,6 +98,9 @@ fuzz-bodies: env ## 20,000 generated bodies through the worker's decision, 400 o
 
 bench-worker: env ## The worker beside the naive loop, litserve, mosec and Ray Serve on the digits model (a table; about 10 minutes)
 	@scripts/timed bench-worker $(BIN)/python -m bench.worker
+
+batching: env ## Are pictures drawn together those drawn alone, for every sampler, and what does that save? (tables; about 5 minutes)
+	@PYTHONPATH=$(CURDIR)/worker_app/src:$(CURDIR) scripts/timed batching $(WORKER_BIN)/python -m campaign.batching
 
 bench-controller: env ## What a deploy costs its controller, beside the predecessor's AWS CLI calls (tables; about 5 minutes)
 	@scripts/timed bench-controller $(BIN)/python -m bench.controller

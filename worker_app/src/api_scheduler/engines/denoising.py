@@ -10,9 +10,8 @@ import typing as t
 import torch
 
 from api_scheduler.engines.base import OutOfMemory
-from api_scheduler.engines.loading import Model
+from api_scheduler.engines.loading import Condition, Model
 from api_scheduler.engines.memory import Budget, Short, tried
-from api_scheduler.engines.prompts import Condition
 from api_scheduler.engines.strands import Strand
 
 

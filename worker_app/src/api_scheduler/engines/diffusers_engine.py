@@ -78,7 +78,7 @@ class DiffusersEngine:
         if self._idle():
             with _losses():
                 self._open(self._name(job))
-                self.session.loras.use(job.loras)
+                self.session.adapt(job.loras)
             self._in_use = job.loras
         self.session.batch.begin(key, job)
 

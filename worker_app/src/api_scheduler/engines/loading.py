@@ -25,6 +25,14 @@ _WITHOUT: dict[str, dict[str, t.Any]] = {
 _PLAIN, _INPAINT = 4, 9
 
 
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """One text as the UNet takes it: 1 × tokens × width, and for SDXL the text as a whole."""
+
+    text: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
 @dataclasses.dataclass
 class Model:
     """The parts of a Stable Diffusion 1.x or XL model, ready on its device."""
@@ -37,6 +45,8 @@ class Model:
     """The configuration of the model's own scheduler, which every sampler starts from."""
     schedulers: dict[tuple[str, str], t.Any] = dataclasses.field(default_factory=dict)
     """One of each sampler and schedule that was asked for, as made: never used, only copied."""
+    conditions: dict[tuple[str, int], Condition] = dataclasses.field(default_factory=dict)
+    """Texts of the last requests, each with its clip skip, encoded with the LoRA in use."""
 
     @property
     def xl(self) -> bool:

@@ -14,7 +14,8 @@ T = t.TypeVar("T")
 Seconds = t.Callable[[int], float | None]
 """How long one step of that many pictures takes; None where the memory does not hold them."""
 
-_ON_THE_CPU = "can't allocate memory"
+_SAID = ("can't allocate memory", "ALLOC_FAILED")
+"""What torch says of the CPU's memory, and CUDA's libraries of their own, as an error of no class of its own."""
 _WORTH_WAITING_FOR = 0.9
 """A larger batch delays every picture in it, so it must save a tenth of the time of a picture at least."""
 _LONGEST_STEP_SECONDS = 3.0
@@ -35,7 +36,7 @@ def tried(work: t.Callable[[], T]) -> T | Short:
     except (torch.OutOfMemoryError, MemoryError, OutOfMemory) as error:
         message = str(error).splitlines()[0] if str(error) else "no memory left"
     except RuntimeError as error:
-        if _ON_THE_CPU not in str(error):
+        if not any(words in str(error) for words in _SAID):
             raise
         message = str(error).splitlines()[0]
     # Outside the handler: the exception's frames hold the tensors that are to be freed.

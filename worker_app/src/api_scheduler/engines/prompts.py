@@ -9,15 +9,9 @@ import typing as t
 import torch
 
 from api_scheduler.documents.drawing import Drawing
-from api_scheduler.engines.loading import Model
+from api_scheduler.engines.loading import Condition, Model
 
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """One prompt: 1 × tokens × width, and for SDXL the text as a whole."""
-
-    text: torch.Tensor
-    pooled: torch.Tensor | None = None
+_KEPT = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +29,38 @@ class Prompts:
 def encode(model: Model, job: Drawing) -> Prompts:
     """The prompts of a request."""
     guided = job.cfg_scale > 1 and not model.distilled
-    guidance = _guidance(model, job) if model.distilled else None
+    wanted = _condition(model, job.prompt, job.clip_skip)
+    unwanted = _unwanted(model, job, wanted) if guided else None
+    size = None
     if model.xl:
-        return _encode_xl(model, job, guided, guidance)
-    if job.clip_skip:
-        wanted, unwanted = (_early(model, text, job.clip_skip) for text in (job.prompt, job.negative_prompt))
-    else:
-        wanted, unwanted = model.pipe.encode_prompt(
-            [job.prompt], model.device, 1, guided, negative_prompt=[job.negative_prompt]
-        )
-    return Prompts(Condition(wanted), Condition(unwanted) if guided else None, guidance=guidance)
+        numbers = [job.height, job.width, 0, 0, job.height, job.width]
+        size = torch.tensor([numbers], dtype=wanted.text.dtype, device=model.device)
+    return Prompts(wanted, unwanted, size, _guidance(model, job) if model.distilled else None)
+
+
+def _unwanted(model: Model, job: Drawing, wanted: Condition) -> Condition:
+    if wanted.pooled is not None and not job.negative_prompt and model.pipe.config.force_zeros_for_empty_prompt:
+        # SDXL was trained with zeros where there is no text, not with the encoding of an empty one.
+        return Condition(torch.zeros_like(wanted.text), torch.zeros_like(wanted.pooled))
+    return _condition(model, job.negative_prompt, job.clip_skip)
+
+
+def _condition(model: Model, text: str, skip: int) -> Condition:
+    """One text; those of the last requests are kept, since many share their negative prompt at least."""
+    known = model.conditions.pop((text, skip), None) or _encoded(model, text, skip)
+    model.conditions[text, skip] = known
+    if len(model.conditions) > _KEPT:
+        del model.conditions[next(iter(model.conditions))]
+    return known
+
+
+def _encoded(model: Model, text: str, skip: int) -> Condition:
+    if skip and not model.xl:
+        return Condition(_early(model, text, skip))
+    encoded = model.pipe.encode_prompt(
+        prompt=[text], device=model.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+    )
+    return Condition(encoded[0], encoded[2] if model.xl else None)
 
 
 def _early(model: Model, text: str, skip: int) -> torch.Tensor:
@@ -59,21 +75,6 @@ def _early(model: Model, text: str, skip: int) -> torch.Tensor:
     # The library's own way looks for the last norm where an older release of transformers had it.
     norm = getattr(encoder, "text_model", encoder).final_layer_norm
     return t.cast(torch.Tensor, norm(states[layer]).to(model.dtype))
-
-
-def _encode_xl(model: Model, job: Drawing, guided: bool, guidance: torch.Tensor | None) -> Prompts:
-    # SDXL was trained with zeros where there is no text, not with the encoding of an empty one.
-    negative = [job.negative_prompt] if job.negative_prompt else None
-    wanted, unwanted, pooled, unwanted_pooled = model.pipe.encode_prompt(
-        prompt=[job.prompt],
-        device=model.device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=guided,
-        negative_prompt=negative,
-    )
-    numbers = [job.height, job.width, 0, 0, job.height, job.width]
-    size = torch.tensor([numbers], dtype=wanted.dtype, device=model.device)
-    return Prompts(Condition(wanted, pooled), Condition(unwanted, unwanted_pooled) if guided else None, size, guidance)
 
 
 def _guidance(model: Model, job: Drawing) -> torch.Tensor:

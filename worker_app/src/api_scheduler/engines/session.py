@@ -9,7 +9,7 @@ import typing as t
 import torch
 
 from api_scheduler import models
-from api_scheduler.documents.drawing import Drawing
+from api_scheduler.documents.drawing import Drawing, Lora
 from api_scheduler.engines import denoising, loading, memory, prompts, strands
 from api_scheduler.engines.base import Progress
 from api_scheduler.engines.batching import Batch
@@ -26,9 +26,19 @@ class Session:
 
     def __init__(self, files: models.Model, loras: t.Mapping[str, str], found: int) -> None:
         self.model = loading.load(files)
-        self.loras = Loras(self.model.pipe, loras)
+        self._loras = Loras(self.model.pipe, loras)
+        self._adapted: t.Sequence[Lora] | None = ()
+        """What is drawn with; None after some could not be read."""
         self.budget = Budget(found, self.model.native_side**2)
         self.batch = Batch(self.model, self.budget)
+
+    def adapt(self, loras: t.Sequence[Lora]) -> None:
+        """From now on draw with these LoRA and no others. Raises ModelUnusable."""
+        if loras != self._adapted:
+            self._adapted = None
+            self.model.conditions.clear()
+            self._loras.use(loras)
+            self._adapted = loras
 
     def measure(self, wanted: int, sample: Drawing, progress: Progress) -> int:
         """Find out how many pictures are drawn at once: as many as wanted and held, or by their time where 0."""

@@ -10,6 +10,7 @@ ends with status 1 where a value of a picture differs by more than 1 of 255.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import sys
 import time
@@ -72,7 +73,7 @@ def throughput(pictures: int) -> None:
     print(f"| diffusers' pipeline, one after the other | {first:.1f} | 1.00 |", flush=True)
     for size in _SIZES:
         engine = started(DIGITS, size)
-        cost = _cost(lambda engine=engine: draw(engine, jobs), pictures)
+        cost = _cost(functools.partial(draw, engine, jobs), pictures)
         print(f"| engine, {size} at once | {cost:.1f} | {first / cost:.2f} |", flush=True)
     chosen = [started(DIGITS, 0).room for _time in range(5)]
     print(f"\nfound at warm-up, five times: {', '.join(map(str, chosen))}")

@@ -162,12 +162,12 @@ def test_a_job_that_cannot_finish_in_time_goes_back_and_that_is_no_attempt(
     deployment: Deployment,
     start: StartWorker,
 ) -> None:
-    worker = start({"SD_NOOP_MS": "60000", "SD_DRAIN_SECONDS": "0.5"}).until_ready()
+    worker = start({"SD_NOOP_MS": "60000", "SD_DRAIN_SECONDS": "0.5", "SD_VISIBILITY_SECONDS": "300"}).until_ready()
     deployment.send(request("long"))
     worker.until_drawing()
     assert worker.terminate() == 0
     start()
-    result = deployment.wait("long", 10)
+    result = deployment.wait("long")  # long before its lease would have ended
     assert (result["status"], result["attempts"]) == ("succeeded", 1)
     assert worker.events("job") == []
 

@@ -112,27 +112,27 @@ def test_of_two_messages_with_one_id_one_is_drawn(deployment: Deployment, start:
 
 def test_sigterm_hands_back_what_waits_and_finishes_what_is_drawn(deployment: Deployment, start: StartWorker) -> None:
     two_sizes(deployment)
-    worker = start({"SD_NOOP_MS": "2500", "SD_VISIBILITY_SECONDS": "120"})
+    worker = start({"SD_NOOP_MS": "2500", "SD_VISIBILITY_SECONDS": "300"})
     worker.until_drawing(2)
     assert worker.terminate() == 0
     ends = {name: deployment.result(name) for name in ("drawn", "waits")}
     assert sum(result is not None for result in ends.values()) == 1
     other = start()
     for name in ("drawn", "waits"):  # long before the lease would have ended
-        result = deployment.wait(name, 20)
+        result = deployment.wait(name)
         assert (result["status"], result["attempts"]) == ("succeeded", 1)
         assert result["worker"]["instance_id"] == instance(worker if ends[name] else other)
 
 
 def test_an_overdue_drain_hands_back_everything(deployment: Deployment, start: StartWorker) -> None:
     two_sizes(deployment)
-    slow = {"SD_NOOP_MS": "60000", "SD_VISIBILITY_SECONDS": "120", "SD_DRAIN_SECONDS": "1"}
+    slow = {"SD_NOOP_MS": "60000", "SD_VISIBILITY_SECONDS": "300", "SD_DRAIN_SECONDS": "1"}
     worker = start(slow)
     worker.until_drawing(2)
     assert worker.terminate() == 0
     start()
     for name in ("drawn", "waits"):
-        result = deployment.wait(name, 20)
+        result = deployment.wait(name)
         assert (result["status"], result["attempts"]) == ("succeeded", 1)
 
 
@@ -144,7 +144,7 @@ def test_what_a_killed_worker_held_is_drawn_by_another(deployment: Deployment, s
     killed.process.kill()
     start({"SD_VISIBILITY_SECONDS": "3"})
     for name in ("drawn", "waits", "beside"):
-        result = deployment.wait(name, 30)
+        result = deployment.wait(name)
         assert result["status"] == "succeeded"
         assert result["attempts"] <= 2
     until(lambda: deployment.left() == 0)

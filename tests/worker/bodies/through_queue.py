@@ -20,6 +20,8 @@ _OFFERED = {
     "SD_MODELS": ",".join(f"{name}=/nowhere/{name}" for name in fields.MODELS),
     "SD_LORAS": ",".join(f"{name}=/nowhere/{name}" for name in fields.LORAS),
 }
+# What a worker says on a machine that is too busy, whatever the bodies are.
+_SLOW = frozenset({"metadata not read", "metrics not sent", "lease not extended", "call failed, trying again"})
 # What SQS takes: XML 1.0's characters, a megabyte at most.
 _CARRIED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _MOST_BYTES = 1024 * 1024
@@ -97,7 +99,8 @@ def own(deployment: Deployment) -> Own:
 
 def _upset(worker: Worker) -> list[str]:
     """What its log says that should not have happened."""
-    lines = [line for line in worker.events("log") if line["level"] in ("warning", "error")]
+    said = [line for line in worker.events("log") if line["level"] in ("warning", "error")]
+    lines = [line for line in said if line["message"] not in _SLOW]
     jobs = [line for line in worker.events("job") if line["outcome"] == "handed_back"]
     return [f"the worker said: {str(line)[:400]}" for line in lines + jobs]
 

@@ -153,6 +153,8 @@ class Answers:
 
     def _acknowledge(self, message: Message) -> None:
         """Delete a message whose request has its answer, which a queue out of order does not make a failure of."""
+        # What is deleted cannot be hidden any longer: the lease thread would only meet a refusal.
+        self._desk.leases.release(message)
         try:
             self._desk.patiently(lambda: queues.delete(self._desk.clients.sqs, message))
         except AwsFailure as error:

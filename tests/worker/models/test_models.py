@@ -178,6 +178,15 @@ def test_a_model_in_use_is_not_removed(shelf: Shelf) -> None:
     assert read(models, "b")
 
 
+def test_a_model_larger_than_the_cache_empties_it_of_nothing(shelf: Shelf) -> None:
+    locations = {"a": shelf.put("a", model(10_000, 1)), "huge": shelf.put("huge", model(40_000, 2))}
+    models = shelf.models(locations, limit=25_000)
+    read(models, "a")
+    with pytest.raises(ModelUnusable, match="SD_MODEL_CACHE_GIB"):
+        read(models, "huge")
+    assert len(shelf.whole()) == 1
+
+
 def test_a_model_larger_than_the_cache_is_refused_before_it_is_fetched(shelf: Shelf) -> None:
     location = shelf.put("m", model(10_000))
     with pytest.raises(ModelUnusable, match="SD_MODEL_CACHE_GIB"):

@@ -79,7 +79,8 @@ class Cache:
             kept = sorted(self._kept(key), key=lambda entry: entry.used)
             total = sum(entry.bytes for entry in kept) + wanted
             for entry in kept:
-                if total > self._limit and self._remove(entry):
+                # What is larger than the whole cache must not empty it for nothing.
+                if wanted <= self._limit < total and self._remove(entry):
                     total -= entry.bytes
         if total > self._limit:
             raise ModelUnusable(

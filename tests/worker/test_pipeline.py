@@ -11,7 +11,7 @@ import pytest
 
 from api_scheduler.clock import SystemClock
 from api_scheduler.hands import Hands, Stage
-from api_scheduler.intake import MOST_ANSWERING, Ramp, appetite
+from api_scheduler.intake import MOST_WAITING, Ramp, appetite
 from api_scheduler.queues import Message
 from tests.worker.harness import Deployment, StartWorker, until
 
@@ -26,7 +26,7 @@ def message(name: str) -> Message:
 
 
 @pytest.mark.parametrize(
-    ("room", "deciding", "in_line", "answering", "wanted"),
+    ("room", "deciding", "in_line", "waiting", "wanted"),
     [
         (1, 0, 0, 0, 2),  # idle: what begins at once, and one more
         (8, 0, 0, 0, 9),
@@ -35,13 +35,13 @@ def message(name: str) -> Message:
         (0, 1, 0, 0, 0),
         (3, 0, 1, 0, 0),  # what waits does not fit, whatever room there is
         (8, 9, 0, 0, 0),
-        (8, 0, 0, MOST_ANSWERING, 0),  # the network is slower than the card
+        (8, 0, 0, MOST_WAITING, 0),  # the network is slower than the card
     ],
 )
 def test_a_worker_takes_what_it_can_begin_and_one_more(
-    room: int, deciding: int, in_line: int, answering: int, wanted: int
+    room: int, deciding: int, in_line: int, waiting: int, wanted: int
 ) -> None:
-    assert appetite(room, deciding, in_line, answering) == wanted
+    assert appetite(room, deciding, in_line, waiting) == wanted
 
 
 def test_a_worker_asks_for_more_while_the_queue_has_more() -> None:

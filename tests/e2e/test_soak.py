@@ -14,8 +14,8 @@ SMALL = Options(
     workers=4,
     digits=0,
     seed=7,
-    seconds=7,
-    visibility_seconds=4,
+    seconds=5,
+    visibility_seconds=3,
     noop_ms=50,
     drawn_twice=0.1,  # so few requests, and so many killed for so few: the campaign counts this
 )

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ import urllib.request
 
 import boto3
 
+from scripts.rehearsal.sources import copy_source
 from tests.support.playbooks import ANSIBLE_PLAYBOOK, ROOT, Run, run_playbook
 
 DEPLOYMENT = "e2e"
@@ -72,9 +72,7 @@ class Site:
     def build(self, version: str, **patch: t.Any) -> None:
         """Build a version: the worker of this checkout, with texts replaced in files named by their path."""
         source = ROOT / "build" / "e2e" / version
-        shutil.rmtree(source, ignore_errors=True)
-        ignored = shutil.ignore_patterns("models", "training", "__pycache__")
-        shutil.copytree(ROOT / "worker_app", source, ignore=ignored)
+        copy_source(ROOT / "worker_app", source, ())
         marker = source / "src" / "api_scheduler" / "__init__.py"
         marker.write_text(marker.read_text() + f"\nBUILD = {version!r}\n")
         self.play("build", version=version, worker_source=str(source), **patch)

@@ -22,15 +22,17 @@ class Draw:
         self.pipeline = Pipeline()
 
     async def __call__(self, request: Request) -> Response:
-        return Response(await self.one(await request.json()), media_type="image/png")
-
-    async def one(self, payload: dict[str, t.Any]) -> bytes:
-        """A picture by itself."""
-        return png(self.pipeline.draw([payload])[0])
+        return Response(png(self.pipeline.draw([await request.json()])[0]), media_type="image/png")
 
 
-class DrawTogether(Draw):
+class DrawTogether:
     """One replica that batches."""
+
+    def __init__(self) -> None:
+        self.pipeline = Pipeline()
+
+    async def __call__(self, request: Request) -> Response:
+        return Response(await self.one(await request.json()), media_type="image/png")
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]  # the library has no types here
     async def one(self, payloads: list[dict[str, t.Any]]) -> list[bytes]:

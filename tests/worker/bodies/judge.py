@@ -30,7 +30,14 @@ from tests.worker.bodies.requests import Body
 
 MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 LIMITS = Limits()
-TERMS = Terms(LIMITS, 64, fields.MODELS, frozenset(fields.LORAS), files.BUCKET, lambda key, most: _input(key, most))
+
+
+def _input(key: str, most: int) -> bytes | None:
+    data = files.inputs().get(key)
+    return data[:most] if data is not None else None
+
+
+TERMS = Terms(LIMITS, 64, fields.MODELS, frozenset(fields.LORAS), files.BUCKET, _input)
 LONGEST_REFUSAL = 1000
 SECONDS = 3.0
 """Of processor time for one body: the largest that SQS carries is a megabyte."""
@@ -53,11 +60,6 @@ class Verdict:
     outcome: Drawing | InvalidRequest | None
     seconds: float
     problems: list[str]
-
-
-def _input(key: str, most: int) -> bytes | None:
-    data = files.inputs().get(key)
-    return data[:most] if data is not None else None
 
 
 def decide(body: bytes, terms: Terms) -> Drawing:

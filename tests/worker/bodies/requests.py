@@ -186,7 +186,7 @@ def wrong_envelope(canary: str) -> st.SearchStrategy[Body]:
         "http://host/sdapi/v1/txt2img",
         "/sdapi/v1/../v1/txt2img",
     ]
-    junk_there = st.builds(lambda document, name, value: _named(document, name, value), requests(), names, junk())
+    junk_there = st.builds(_named, requests(), names, junk())
     calls = [
         canary,
         canary.replace("http:", "https:"),

@@ -128,9 +128,10 @@ def _envelope(document: dict[str, t.Any], request_id: str, context: t.Any) -> En
 
 
 def _check_schema(schema: t.Any) -> None:
-    if type(schema) is int and schema > SCHEMA:
+    number = isinstance(schema, int) and not isinstance(schema, bool)
+    if number and schema > SCHEMA:
         raise NewerSchema(f"schema: {shown(schema)} is later than the {SCHEMA} that is read here")
-    if type(schema) is not int or schema not in READ:
+    if not number or schema not in READ:
         raise InvalidRequest(f"schema: {shown(schema)} is none of {READ[0]} and {READ[1]}; leave it out")
 
 

@@ -67,7 +67,7 @@ def clip_skip(settings: t.Mapping[str, t.Any]) -> int:
     value = settings.get(CLIP)
     if value is None:
         return 0
-    if type(value) is not int or not 1 <= value <= MOST_LAYERS:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_LAYERS:
         raise InvalidRequest(
             f"payload.override_settings.{CLIP}: {shown(value)} is not a whole number from 1 to {MOST_LAYERS}"
         )

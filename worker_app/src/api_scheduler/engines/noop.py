@@ -23,7 +23,11 @@ class _InWork:
 
 
 class NoopEngine:
-    """Takes a set time for each job, spread over its steps, and needs no torch. Jobs in work share every step."""
+    """Takes a set time for each job, spread over its steps, and needs no torch.
+
+    Jobs in work share every step, and their times add up: it behaves like a card that one job already fills, which is
+    what the smaller ones do, so that a job's share of the time does not depend on its company.
+    """
 
     name = "noop"
     native_side = 64
@@ -59,9 +63,9 @@ class NoopEngine:
         self._in_work[key] = _InWork(job, job.all_steps)
 
     def step(self, progress: Progress) -> list[Drawn]:
-        """Wait for a step's time, that of the slowest, then colour what is done."""
+        """Wait for the time that a step of each takes, then colour what is done."""
         if self._job_ms:
-            seconds = max(self._job_ms / 1000 / one.job.all_steps for one in self._in_work.values())
+            seconds = sum(self._job_ms / 1000 / one.job.all_steps for one in self._in_work.values())
             self._clock.wait(self._never, seconds)
         progress()
         for one in self._in_work.values():

@@ -45,6 +45,7 @@ from api_scheduler.webhooks.secret import Secret
 from api_scheduler.worker import Worker
 
 _METADATA_TRIES = 30
+_LOOK_SECONDS = 0.5
 _LAST_WEBHOOKS_SECONDS = 5.0
 
 
@@ -164,9 +165,19 @@ def _run_with_signals(app: App) -> int:
             events.put(None)
 
     threading.Thread(target=live, name="worker", daemon=True).start()
-    while (name := events.get()) is not None:
+    while (name := _next(events)) is not None:
         app.life.start_draining(name, app.settings.drain_seconds)
     return status[0] if status else 1
+
+
+def _next(events: queue.SimpleQueue[str | None]) -> str | None:
+    # Python's handlers run on this thread, and only when it is awake: a signal that the kernel gave to another thread
+    # would wait here for ever.
+    while True:
+        try:
+            return events.get(timeout=_LOOK_SECONDS)
+        except queue.Empty:
+            continue
 
 
 def _identity(metadata: Metadata, clock: Clock) -> Identity:

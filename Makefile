@@ -40,16 +40,23 @@ test: check ## Everything above, and all suites: unit, local_aws, worker, integr
 
 # Three lanes of about the same length on two cores: the third mostly waits, for real processes in real time.
 # `check` has run the fast unit tests already.
+# The worker's tests are shared out: those that draw or look at models and bodies, those of what clients see, the rest.
+DRAWING := $(addprefix tests/worker/,engine model models test_bodies.py test_diffusers_engine.py test_safety.py test_webuiapi.py)
+CLIENTS := $(addprefix tests/worker/,test_client.py test_webhooks.py test_worker_cancel.py test_worker_several.py test_worker_trace.py)
+
 lane-of-playbooks:
 	@scripts/timed integration-playbooks $(BIN)/pytest -q --ignore tests/integration/release tests/integration
 	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
 	@$(MAKE) JOBS=1 local-aws-test
+	@$(MAKE) worker-test WORKER_TESTS="$(DRAWING)"
 
 lane-of-releases:
 	@scripts/timed integration-release $(BIN)/pytest -q tests/integration/release
+	@$(MAKE) worker-test WORKER_TESTS="$(CLIENTS)"
 
 lane-of-processes:
-	@$(MAKE) --jobs=1 JOBS=1 e2e worker-test
+	@$(MAKE) JOBS=1 e2e
+	@$(MAKE) worker-test WORKER_TESTS="$(addprefix --ignore ,$(DRAWING) $(CLIENTS)) tests/worker"
 
 unit: env ## Unit tests of the collection and the repository
 	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit
@@ -57,8 +64,10 @@ unit: env ## Unit tests of the collection and the repository
 local-aws-test: env ## Tests of local_aws: its rules, its runner, its server
 	@scripts/timed local-aws $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/local_aws
 
+WORKER_TESTS := tests/worker
+
 worker-test: env ## Tests of the worker, in its own environment
-	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q tests/worker
+	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q $(WORKER_TESTS)
 
 integration: env ## Modules and playbooks against local_aws
 	@scripts/timed integration $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/integration

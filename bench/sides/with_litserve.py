@@ -12,7 +12,7 @@ from fastapi import Response
 from bench.sides.pipeline import Pipeline, png
 
 
-class Api(litserve.LitAPI):  # type: ignore[misc]  # the library is not in the environment of the type checker
+class Api(litserve.LitAPI):
     """One worker process."""
 
     def setup(self, device: str) -> None:

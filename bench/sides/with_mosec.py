@@ -13,7 +13,7 @@ from bench.sides.pipeline import Pipeline, png
 AT_ONCE = int(os.environ.get("BENCH_AT_ONCE", "1"))
 
 
-class Draw(mosec.Worker):  # type: ignore[misc]  # the library is not in the environment of the type checker
+class Draw(mosec.Worker):
     """One worker process."""
 
     def __init__(self) -> None:

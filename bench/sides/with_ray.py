@@ -34,7 +34,7 @@ class DrawTogether:
     async def __call__(self, request: Request) -> Response:
         return Response(await self.one(await request.json()), media_type="image/png")
 
-    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.005)  # type: ignore[untyped-decorator]  # the library has no types here
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0.005)
     async def one(self, payloads: list[dict[str, t.Any]]) -> list[bytes]:
         """Pictures that are drawn together."""
         return [png(picture) for picture in self.pipeline.draw(payloads)]

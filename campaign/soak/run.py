@@ -22,6 +22,7 @@ from campaign.soak.notes import read as read_notes
 from campaign.soak.planted import NOTES
 from campaign.soak.requests import Request
 from campaign.soak.site import Site, planted_source, wait_until, worker_lines
+from scripts.rehearsal.background import Background
 
 _NEVER = threading.Event()
 _TICK = 0.1
@@ -49,50 +50,45 @@ class Options:
     """The share of requests that may be drawn twice."""
 
 
-class Sender(threading.Thread):
+class Sender(Background):
     """The clients: they send what is planned when it is due."""
 
     def __init__(self, site: Site, planned: t.Sequence[Request], seconds: float) -> None:
-        super().__init__(name="sender", daemon=True)
+        super().__init__("sender")
         self._site = site
         self._message_ids: dict[int, list[str]] = {request.number: [] for request in planned}
         self._planned = {request.number: request for request in planned}
         self._due = [(request.at * seconds, request.number) for request in planned]
         self._due += [(request.at * seconds + late, request.number) for request in planned for late in request.copies]
         heapq.heapify(self._due)
-        self.error: Exception | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Send everything, in its time."""
         began = time.monotonic()
-        try:
-            while self._due:
-                at, number = heapq.heappop(self._due)
-                _NEVER.wait(max(0.0, began + at - time.monotonic()))
-                answer = self._site.sqs.send_message(QueueUrl=self._site.tasks, MessageBody=self._planned[number].body)
-                self._message_ids[number].append(answer["MessageId"])
-        except Exception as error:  # noqa: BLE001 the main thread tells it
-            self.error = error
+        while self._due:
+            at, number = heapq.heappop(self._due)
+            _NEVER.wait(max(0.0, began + at - time.monotonic()))
+            answer = self._site.sqs.send_message(QueueUrl=self._site.tasks, MessageBody=self._planned[number].body)
+            self._message_ids[number].append(answer["MessageId"])
 
     def sent(self) -> list[Sent]:
         """What the queue has taken."""
         return [Sent(self._planned[number], tuple(ids)) for number, ids in self._message_ids.items() if ids]
 
 
-class Chaos(threading.Thread):
+class Chaos(Background):
     """Everything that goes wrong meanwhile."""
 
     def __init__(self, site: Site, options: Options) -> None:
-        super().__init__(name="chaos", daemon=True)
+        super().__init__("chaos")
         self._site = site
         self._blows = collections.deque(blows.schedule(options.seconds, options.seed))
         self._open = False
         self.ills = blows.Ills(options.seed, site.dead_letter_queue)
         self.dealt: dict[str, int] = {}
         self.missed: list[str] = []
-        self.error: Exception | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Deal the blows in their time, and renew the faults; at the end everything works again."""
         began, renewed = time.monotonic(), 0.0
         try:
@@ -105,8 +101,6 @@ class Chaos(threading.Thread):
                 if self._blows and now >= self._blows[0].at:
                     self._deal(self._blows.popleft())
                 _NEVER.wait(_TICK)
-        except Exception as error:  # noqa: BLE001 the main thread tells it
-            self.error = error
         finally:
             self._site.post("faults", [])
 

@@ -9,14 +9,16 @@ import types
 import typing as t
 
 from .account import Account
+from .background import Background
 from .prompts import request
 from .stage import DemoFailed
 
 
-class Traffic:
+class Traffic(Background):
     """Sends a request every so many seconds from ``with`` to its end, and to at least a number of them."""
 
     def __init__(self, account: Account, prefix: str, every: float, at_least: int) -> None:
+        super().__init__(f"traffic-{prefix}")
         self.sent: list[str] = []
         self.sent_while_open = 0
         self._account = account
@@ -24,11 +26,9 @@ class Traffic:
         self._every = every
         self._at_least = at_least
         self._closing = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name=f"traffic-{prefix}", daemon=True)
 
     def __enter__(self) -> Traffic:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(
@@ -36,18 +36,16 @@ class Traffic:
     ) -> None:
         self.sent_while_open = len(self.sent)
         self._closing.set()
-        self._thread.join(60)
-        if kind is None and (self._error is not None or self._thread.is_alive()):
-            raise DemoFailed(f"the {self._prefix} requests could not be sent: {self._error or 'the queue hangs'}")
+        self.join(60)
+        if kind is None and (self.error is not None or self.is_alive()):
+            raise DemoFailed(f"the {self._prefix} requests could not be sent: {self.error or 'the queue hangs'}")
 
-    def _run(self) -> None:
-        try:
-            while not self._closing.wait(self._every) or len(self.sent) < self._at_least:
-                one = request(len(self.sent), self._prefix)
-                self._account.send(one)
-                self.sent.append(one["id"])
-        except Exception as error:  # noqa: BLE001 whatever it is, the main thread reports it
-            self._error = error
+    def work(self) -> None:
+        """Send, until it is enough."""
+        while not self._closing.wait(self._every) or len(self.sent) < self._at_least:
+            one = request(len(self.sent), self._prefix)
+            self._account.send(one)
+            self.sent.append(one["id"])
 
 
 def wait_until(what: str, condition: t.Callable[[], bool], seconds: float, every: float = 1.0) -> None:

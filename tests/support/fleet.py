@@ -74,6 +74,8 @@ class Fleet:
         self.size = size
         self.timing: t.Mapping[str, int] = TIMING
         self.traffic = Traffic()
+        self.skew = dt.timedelta()
+        """How far the clock of the machine that runs the module is ahead."""
         self._sequence: dict[str, int] = {}
         self._known: dict[str, dict[str, str]] = {}
         self._owed: dict[str, float] = {}
@@ -87,8 +89,8 @@ class Fleet:
         return self.harness.client(service)
 
     def now(self) -> dt.datetime:
-        """Virtual time."""
-        return self.harness.clock.now()
+        """Virtual time, as that machine's clock shows it."""
+        return self.harness.clock.now() + self.skew
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass, with jobs finishing meanwhile."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import types
 import typing as t
 
@@ -80,7 +82,7 @@ def _plain(annotation: t.Any) -> t.Any:
     if t.get_origin(annotation) not in (t.Union, types.UnionType):
         return annotation
     rest = tuple(one for one in t.get_args(annotation) if one is not type(None))
-    return t.Union[rest]  # noqa: UP007 of a tuple
+    return functools.reduce(operator.or_, rest)
 
 
 def sampler_pairs() -> st.SearchStrategy[dict[str, t.Any]]:

@@ -76,7 +76,7 @@ def judge(body: Body, terms: Terms = TERMS) -> Verdict:
             outcome = decide(body.data, terms)
         except InvalidRequest as refused:
             outcome = refused
-        except Exception as error:  # noqa: BLE001 anything else that leaves is what is looked for
+        except Exception as error:  # noqa: BLE001  # a crash of the parser is what is looked for: any other exception is a finding, and the next body is tried
             return Verdict(None, time.thread_time() - began, [f"crash: {type(error).__name__}: {str(error)[:200]}"])
     seconds = time.thread_time() - began
     problems = [f"touched {event}" for event in touched]

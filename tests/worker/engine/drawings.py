@@ -32,7 +32,8 @@ def photo(seed: int = 0) -> Pixels:
     corners = np.random.default_rng(seed).uniform(0, 255, (2, 2, 3))
     ramp = np.linspace(0, 1, SIDE)
     rows = corners[0] + ramp[:, None, None] * (corners[1] - corners[0])
-    return (rows[:, :1] + ramp[None, :, None] * (rows[:, 1:] - rows[:, :1])).round().astype(np.uint8)
+    picture: Pixels = (rows[:, :1] + ramp[None, :, None] * (rows[:, 1:] - rows[:, :1])).round().astype(np.uint8)
+    return picture
 
 
 def from_photo(strength: float, mask: Pixels | None = None) -> Start:

@@ -55,7 +55,8 @@ class Stock:
         return copy.deepcopy(self._last[1])
 
     def _one(self, job: Drawing, seed: int) -> Pixels:
-        pipeline, more = self._text, {"width": job.width, "height": job.height}
+        more: dict[str, t.Any] = {"width": job.width, "height": job.height}
+        pipeline = self._text
         if job.start is not None:
             pipeline, more = self._picture, {"image": [Image.fromarray(job.start.picture)]}
             more["strength"] = job.start.strength

@@ -15,14 +15,15 @@ from api_scheduler.client.errors import (
 )
 from api_scheduler.client.fleet import FleetClient
 from api_scheduler.client.requests import Request
-from api_scheduler.client.results import Failure, Picture, Result, Status
+from api_scheduler.client.results import Failure, Result, Status
+from api_scheduler.documents.result import Image
 
 __all__ = [
     "FleetClient",
     "Request",
     "Result",
     "Status",
-    "Picture",
+    "Image",
     "Failure",
     "FleetError",
     "BadRequest",

@@ -14,10 +14,10 @@ from botocore.config import Config
 from api_scheduler.client import calls, waiting
 from api_scheduler.client.errors import BadRequest, CallFailed, NotSent, NotThere, OtherContent
 from api_scheduler.client.requests import Request, batches
-from api_scheduler.client.results import Picture, Result, Status, read_document, read_progress, read_result
+from api_scheduler.client.results import Result, Status, read_document, read_progress, read_result
 from api_scheduler.clock import Clock, SystemClock
 from api_scheduler.documents.envelope import is_request_id
-from api_scheduler.documents.result import cancellation
+from api_scheduler.documents.result import Image, cancellation
 from api_scheduler.store import progress_key, result_key, state_key
 
 _SEND_PAUSES = (0.2, 1.0, 3.0)
@@ -165,7 +165,7 @@ class FleetClient:
         """The pictures (PNG), each checked against its result. Raises NotThere and OtherContent."""
         return [self.fetch_picture(picture) for picture in result.pictures]
 
-    def fetch_picture(self, picture: Picture) -> bytes:
+    def fetch_picture(self, picture: Image) -> bytes:
         """One picture, checked."""
         data = calls.read(self._s3, self.bucket, picture.key)
         if data is None:

@@ -9,23 +9,10 @@ import json
 import typing as t
 
 from api_scheduler.client.errors import NoSuccess, Unreadable
-from api_scheduler.documents.result import SCHEMA
+from api_scheduler.documents.result import SCHEMA, Image
 
 _MISSED, _CLOCK_SECONDS = 3.0, 2.0
 """So many times a worker may miss telling of its progress; how coarse the bucket's times are."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture that lies in the deployment's bucket."""
-
-    key: str
-    seed: int
-    width: int
-    height: int
-    sha256: str
-    nsfw: bool | None = None
-    """Whether the safety checker has blackened it; None where the deployment has none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Result:
     id: str
     status: str
     """``succeeded``, ``failed``, ``cancelled`` or ``expired``."""
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Image, ...]
     error: Failure | None
     parameters: t.Mapping[str, t.Any] | None
     context: t.Any
@@ -140,8 +127,8 @@ def read_document(data: bytes | str, known: t.Collection[int] = (SCHEMA - 1, SCH
     return document
 
 
-def _picture(image: t.Mapping[str, t.Any]) -> Picture:
-    return Picture(**{field.name: image[field.name] for field in dataclasses.fields(Picture) if field.name in image})
+def _picture(image: t.Mapping[str, t.Any]) -> Image:
+    return Image(**{field.name: image[field.name] for field in dataclasses.fields(Image) if field.name in image})
 
 
 def _failure(error: t.Mapping[str, t.Any] | None) -> Failure | None:

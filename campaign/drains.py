@@ -24,8 +24,9 @@ from pathlib import Path
 
 from campaign.soak.notes import Note, read
 from campaign.soak.planted import NOTES
-from campaign.soak.site import Site, planted_source, wait_until
+from campaign.soak.site import Site, planted_source
 from scripts.rehearsal.stage import ROOT, LocalAws, free_port
+from scripts.rehearsal.traffic import wait_until
 
 OUT = ROOT / "build" / "drains"
 WORKERS = 4

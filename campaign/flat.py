@@ -22,8 +22,9 @@ from pathlib import Path
 
 from campaign.soak.notes import parse
 from campaign.soak.planted import NOTES
-from campaign.soak.site import Site, planted_source, wait_until
+from campaign.soak.site import Site, planted_source
 from scripts.rehearsal.stage import ROOT, LocalAws, free_port
+from scripts.rehearsal.traffic import wait_until
 
 OUT = ROOT / "build" / "flat"
 ALLOWED = 0.05
@@ -86,7 +87,7 @@ class Line:
         while self.done < goal:
             self._fill(goal)
             wait_until("more jobs", self._progressed, 120, 0.1)
-        wait_until("an empty queue", lambda: self._site.left() == 0, 120)
+        wait_until("an empty queue", lambda: self._site.left() == 0, 120, 0.2)
 
     def _fill(self, most: int) -> None:
         while self._sent - self.done < AHEAD and self._sent < most:

@@ -21,8 +21,10 @@ from campaign.soak.count import Count, Seen, Sent, count
 from campaign.soak.notes import read as read_notes
 from campaign.soak.planted import NOTES
 from campaign.soak.requests import Request
-from campaign.soak.site import Site, planted_source, wait_until, worker_lines
+from campaign.soak.site import Site, planted_source, worker_lines
 from scripts.rehearsal.background import Background
+from scripts.rehearsal.stage import DemoFailed
+from scripts.rehearsal.traffic import wait_until
 
 _NEVER = threading.Event()
 _TICK = 0.1
@@ -203,7 +205,7 @@ def _wait_quiet(site: Site, seconds: float) -> None:
 
     try:
         wait_until("an empty queue", quiet, seconds, every=0.5)
-    except TimeoutError:
+    except DemoFailed:
         return
 
 

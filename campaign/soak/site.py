@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import threading
 import typing as t
 import urllib.request
 from pathlib import Path
@@ -17,13 +16,14 @@ from pathlib import Path
 import boto3
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.build import BuildRequest, ensure_image
+from scripts.rehearsal.sources import copy_source
 from scripts.rehearsal.stage import ROOT
+from scripts.rehearsal.traffic import wait_until
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 VERSION, RELEASE = "1.0.0", "release1"
 HOOK_SECONDS = 60
 _RECEIVES = 50
-_NEVER = threading.Event()
 _PLANT = """
 
 _create = create
@@ -36,27 +36,9 @@ def create(*given):
 """
 
 
-class TookTooLong(TimeoutError):
-    """Something did not come about in time; the message says what."""
-
-
-def wait_until(what: str, condition: t.Callable[[], bool], seconds: float, every: float = 0.2) -> None:
-    """Wait for the condition. Raises TookTooLong."""
-    for _unused in range(max(1, round(seconds / every))):
-        if condition():
-            return
-        _NEVER.wait(every)
-    raise TookTooLong(f"{what}: not within {seconds:.0f} s")
-
-
 def planted_source(target: Path) -> Path:
     """A copy of the worker whose engine notes its drawings and can be spoilt; its folder."""
-    shutil.rmtree(target, ignore_errors=True)
-    for part in ("pyproject.toml", "requirements.txt"):
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "worker_app" / part, target / part)
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(ROOT / "worker_app" / "src", target / "src", ignore=ignored)
+    copy_source(ROOT / "worker_app", target, ())
     engines = target / "src" / "api_scheduler" / "engines"
     shutil.copy(Path(__file__).with_name("planted.py"), engines / "planted.py")
     with (engines / "__init__.py").open("a", encoding="utf-8") as module:
@@ -199,7 +181,7 @@ class Site:
     def wait_in_service(self, seconds: float = 90) -> None:
         """Until each group has all its instances in service."""
         wanted = sum(group.size for group in self.groups)
-        wait_until(f"{wanted} instances in service", lambda: len(self.instances()) >= wanted, seconds)
+        wait_until(f"{wanted} instances in service", lambda: len(self.instances()) >= wanted, seconds, 0.2)
 
     def terminate(self, instance: str, replace: bool = True) -> None:
         """Take an instance out through its group."""

@@ -202,7 +202,7 @@ def test_a_cancellation_that_comes_between_two_looks_still_stands(deployment: De
     client = client_of(deployment)
     request = three(steps=20)
     client.send(request)
-    worker = start({"SD_NOOP_MS": "1500", "SD_CANCEL_SECONDS": "0", "SD_PROGRESS_SECONDS": "0.2"})
+    worker = start({"SD_NOOP_MS": "5000", "SD_CANCEL_SECONDS": "0", "SD_PROGRESS_SECONDS": "0.2"})
     until(lambda: client.status(request.id).state == "running")
     cancelled = client.cancel(request)
     assert cancelled.status == "cancelled"

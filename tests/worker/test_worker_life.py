@@ -204,7 +204,7 @@ def test_a_lost_card_ends_the_worker_and_costs_one_attempt(
     start: StartWorker,
     bad_version: Path,
 ) -> None:
-    lost = start({"SD_MAX_BATCH": "1", "SD_NOOP_MS": "1000"}, bad_version).until_ready()
+    lost = start({"SD_MAX_BATCH": "1", "SD_NOOP_MS": "4000"}, bad_version).until_ready()
     deployment.send(request("victim", "lost"))
     until(lambda: json.loads(lost.get("/status")[1])["in_hand"]["drawing"] == 1)
     deployment.send(request("next"))

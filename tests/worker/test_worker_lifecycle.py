@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 
-from tests.worker.harness import Deployment, StartWorker, until
+from tests.worker.harness import Deployment, StartWorker, get, until
 
 HOOK_SECONDS = 60
 
@@ -52,8 +53,8 @@ class Group:
             LaunchTemplate={"LaunchTemplateName": self.name, "Version": "1"},
             LifecycleHookSpecificationList=hooks,
         )
+        self.instance_id = str(until(lambda: self.instance().get("InstanceId")))
         self.until("Pending:Wait")
-        self.instance_id = str(self.instance()["InstanceId"])
 
     def instance(self) -> dict[str, t.Any]:
         """The group's instance as the API shows it; empty when there is none."""
@@ -61,9 +62,18 @@ class Group:
         instances = groups["AutoScalingGroups"][0]["Instances"]
         return instances[0] if instances else {}
 
-    def until(self, state: str | None) -> None:
-        """Wait for the instance's lifecycle state; None: until there is no instance."""
-        until(lambda: self.instance().get("LifecycleState") == state, 40)
+    def states(self) -> list[str]:
+        """Every lifecycle state of the instance so far, those that lasted a moment included."""
+        entries = json.loads(get(f"{self._deployment.endpoint}/_local/timeline")[1])
+        return [entry["lifecycle"] for entry in entries if entry["instance"] == self.instance_id]
+
+    def until(self, state: str) -> None:
+        """Wait until the instance has been in this lifecycle state."""
+        until(lambda: state in self.states(), 40)
+
+    def gone(self) -> bool:
+        """Whether the instance has left the group."""
+        return self.instance().get("InstanceId") != self.instance_id
 
     def environment(self) -> dict[str, str]:
         """What a worker on this instance is told."""
@@ -94,11 +104,16 @@ def test_an_instance_is_in_service_only_after_the_worker_has_drawn(group: Group,
 
 def test_a_worker_that_cannot_draw_abandons_its_launch(group: Group, start: StartWorker) -> None:
     broken = {**group.environment(), "SD_ENGINE": "diffusers", "SD_MODEL": "/nonexistent"}
-    assert start(broken).process.wait(60) == 1
-    group.until("Terminating:Wait")
-    # The host starts it again, and it finds out that the instance is to go.
-    start(broken).process.wait(60)
-    until(lambda: group.instance().get("InstanceId") != group.instance_id, 40)
+    worker = start(broken)
+    assert worker.process.wait(60) == 1
+    assert worker.said("lifecycle hook completed")[0]["result"] == "ABANDON"
+    # It may end before the instance is known to go: the host starts it again, and the next one finds out.
+    again = 0
+    while not group.gone() and again < 3:
+        start(broken).process.wait(60)
+        again += 1
+    until(group.gone, 40)
+    assert "Terminating:Wait" in group.states() and "InService" not in group.states()
 
 
 def test_a_terminated_instance_finishes_its_job_then_goes(
@@ -115,7 +130,7 @@ def test_a_terminated_instance_finishes_its_job_then_goes(
     group.until("Terminating:Wait")
     assert worker.process.wait(30) == 0
     assert deployment.wait("last", 1)["status"] == "succeeded"
-    group.until(None)
+    until(group.gone, 40)
 
 
 def test_a_busy_instance_is_protected_until_it_is_idle(
@@ -123,7 +138,7 @@ def test_a_busy_instance_is_protected_until_it_is_idle(
     group: Group,
     start: StartWorker,
 ) -> None:
-    start({**group.environment(), "SD_NOOP_MS": "2000"}).until_ready()
+    start({**group.environment(), "SD_NOOP_MS": "5000"}).until_ready()
     group.until("InService")
     deployment.send({"id": "busy", "api": "/sdapi/v1/txt2img", "payload": {"prompt": "x", "steps": 20}})
     until(lambda: group.instance()["ProtectedFromScaleIn"])

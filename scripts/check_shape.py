@@ -15,7 +15,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-FOLDERS = ("plugins", "worker_app/src", "local_aws")
+FOLDERS = ("plugins", "roles", "worker_app/src", "local_aws")
 LONGEST_FUNCTION = 50
 LONGEST_FILE = 400
 MEDIAN_BELOW = 10

@@ -7,16 +7,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.user_data import user_data
 
 ID_LENGTH = 12
-ENV_PATH = "/etc/sd-inference/worker.env"
-ENV_NAME = re.compile(r"^[A-Z][A-Z0-9_]*$")
 TAGGED = ("instance", "volume")
 
 
@@ -40,34 +38,12 @@ def _data(names: Names, host: t.Mapping[str, t.Any], image: str, version: str, i
         "SD_RELEASE_ID": identity,
         "SD_SMOKE_QUEUE": names.smoke_queue(identity),
     }
+    told = user_data(environment, host.get("first_boot"))
     return {
         **host["launch_template_data"],
-        "UserData": base64.b64encode(user_data(environment).encode()).decode(),
+        "UserData": base64.b64encode(told.encode()).decode(),
         "TagSpecifications": _tagged(host["launch_template_data"], {"ImageVersion": version, "ReleaseId": identity}),
     }
-
-
-def user_data(environment: t.Mapping[str, str]) -> str:
-    """Cloud-config that writes the worker's environment file and starts its unit.
-
-    Raises: InvalidInput for a name or a value that an environment file cannot hold.
-    """
-    lines = [_env_line(name, value) for name, value in sorted(environment.items())]
-    body = "".join(f"      {line}\n" for line in lines)
-    return (
-        "#cloud-config\nwrite_files:\n"
-        f'  - path: {ENV_PATH}\n    permissions: "0640"\n    content: |\n{body}'
-        "runcmd:\n  - [systemctl, enable, --now, sd-worker.service]\n"
-    )
-
-
-def _env_line(name: str, value: str) -> str:
-    if not ENV_NAME.match(name) or "\n" in str(value):
-        raise InvalidInput(
-            f"worker_env: {name}={value!r} cannot stand in an environment file: use a name of capitals, digits and "
-            "underscores and a value on one line, then run provision.yml."
-        )
-    return f"{name}={value}"
 
 
 def _tagged(data: t.Mapping[str, t.Any], extra: t.Mapping[str, str]) -> list[dict[str, t.Any]]:

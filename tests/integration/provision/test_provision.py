@@ -87,7 +87,8 @@ def test_provision_and_destroy_twice(endpoint: str) -> None:
 def test_a_fleet_of_older_scripts_keeps_its_network_template_and_instances(endpoint: str) -> None:
     subnet = older_fleet(endpoint)
     before = group_of(endpoint, "sd-inference-old")
-    run = step(run_playbook(PROVISION, endpoint, "-e", "deployment_id=old"))
+    artifact = ("-e", f"fleet_host_artifact={ROOT / 'galaxy.yml'}")
+    run = step(run_playbook(PROVISION, endpoint, "-e", "deployment_id=old", *artifact))
     assert "  inferred  stable is 1.0.0: 1 of 1 instances in service run it" in run.text
     group = group_of(endpoint, "sd-inference-old")
     kept = ("LaunchTemplate", "MinSize", "DesiredCapacity", "VPCZoneIdentifier")
@@ -97,6 +98,10 @@ def test_a_fleet_of_older_scripts_keeps_its_network_template_and_instances(endpo
     assert {hook["DefaultResult"] for hook in hooks["LifecycleHooks"]} == {"CONTINUE"}
     ec2, ssm = client(endpoint, "ec2"), client(endpoint, "ssm")
     host = json.loads(ssm.get_parameter(Name="/sd-inference/old/host")["Parameter"]["Value"])
+    bucket, key = host["first_boot"]["artifact"].removeprefix("s3://").split("/", 1)
+    assert (
+        client(endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"].read() == (ROOT / "galaxy.yml").read_bytes()
+    )
     wanted = host["launch_template_data"]["SecurityGroupIds"]
     network = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
     assert [row["VpcId"] for row in ec2.describe_security_groups(GroupIds=wanted)["SecurityGroups"]] == [network]

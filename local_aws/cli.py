@@ -19,7 +19,13 @@ import urllib.request
 from pathlib import Path
 
 from local_aws.clock import SystemClock
+from local_aws.runner.base import RunnerError
+from local_aws.settings import Settings
 from local_aws.store import StoreError, check_version
+
+if t.TYPE_CHECKING:
+    from local_aws.runner.hosts import Hosts
+    from local_aws.world import World
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -34,6 +40,18 @@ def parse(argv: t.Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=60.0, help="divides the constants of AWS that nobody can set")
     parser.add_argument("--worker-python", type=Path, default=Path(".venv/worker/bin/python"))
     parser.add_argument(
+        "--runner",
+        choices=("process", "docker"),
+        default="process",
+        help="what instances are: processes of this machine, or containers of an engine (needs --registry-port)",
+    )
+    parser.add_argument(
+        "--registry-port", type=int, default=0, help="serve the image registry there too, over TLS; 0: not at all"
+    )
+    parser.add_argument(
+        "--registry-token-seconds", type=float, default=12 * 3600.0, help="how long a token of the registry is valid"
+    )
+    parser.add_argument(
         "--preload",
         choices=("noop", "diffusers"),
         action="append",
@@ -47,9 +65,12 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = parse(argv)
     options.state_dir = options.state_dir.absolute()
+    if options.runner == "docker" and not options.registry_port:
+        print("--runner docker pulls its images from the registry: give --registry-port too", file=sys.stderr)
+        return 2
     try:
         return {"start": start, "stop": stop, "status": status, "serve": serve}[options.command](options)
-    except StoreError as error:
+    except (StoreError, RunnerError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -121,6 +142,12 @@ def _serve_command(options: argparse.Namespace) -> list[str]:
         str(options.speed),
         "--worker-python",
         str(options.worker_python.absolute()),
+        "--runner",
+        options.runner,
+        "--registry-port",
+        str(options.registry_port),
+        "--registry-token-seconds",
+        str(options.registry_token_seconds),
         *preload,
     ]
 
@@ -165,28 +192,56 @@ def status(options: argparse.Namespace) -> int:
 def serve(options: argparse.Namespace) -> int:
     """Serve in the foreground until SIGTERM or SIGINT."""
     check_version()
-    from local_aws.runner.process import ProcessRunner
     from local_aws.server import Server
-    from local_aws.settings import Settings
     from local_aws.timeline import Timeline
     from local_aws.world import World
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     state_dir = Path(options.state_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
-    runner = ProcessRunner(state_dir, options.worker_python, f"http://127.0.0.1:{options.port}")
-    world = World(SystemClock(), runner, Settings(speed=options.speed), Timeline(state_dir / "timeline.jsonl"))
+    runner = _runner(options)
+    world = World(SystemClock(), runner, _settings(options), Timeline(state_dir / "timeline.jsonl"))
     server = Server(world, port=options.port)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_unused: stopping.set())
     server.start()
-    for kind in options.preload:
-        runner.preload(kind)
-    _state_file(options).write_text(
-        json.dumps({"pid": os.getpid(), "port": server.port, "endpoint": server.endpoint}), encoding="utf-8"
-    )
-    stopping.wait()
+    with _registry(options, world) as registry:
+        for kind in options.preload:
+            runner.preload(kind)
+        state = {"pid": os.getpid(), "port": server.port, "endpoint": server.endpoint, **registry}
+        _state_file(options).write_text(json.dumps(state), encoding="utf-8")
+        stopping.wait()
     server.stop()
     _state_file(options).unlink(missing_ok=True)
     return 0
+
+
+def _runner(options: argparse.Namespace) -> Hosts:
+    if options.runner == "docker":
+        from local_aws.runner.docker import DockerRunner
+
+        return DockerRunner(Path(options.state_dir), options.port)
+    from local_aws.runner.process import ProcessRunner
+
+    return ProcessRunner(Path(options.state_dir), options.worker_python, f"http://127.0.0.1:{options.port}")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        speed=options.speed,
+        registry_token_seconds=options.registry_token_seconds,
+        scratch=Path(options.state_dir),
+    )
+
+
+@contextlib.contextmanager
+def _registry(options: argparse.Namespace, world: World) -> t.Iterator[dict[str, t.Any]]:
+    """The registry, where it is wanted; what state.json says of it."""
+    if not options.registry_port:
+        yield {}
+        return
+    from local_aws.registry.server import RegistryServer
+
+    with RegistryServer(world, Path(options.state_dir) / "registry", options.registry_port) as server:
+        yield {"registry": {"host": server.name, "port": server.port, "ca_file": str(server.ca_file)}}

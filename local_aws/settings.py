@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Settings:
     """Divides only the constants of AWS that nobody can set: the hour of retries, history, launch back-off."""
     pending_seconds: float = 1.0
     """From RunInstances to a running instance."""
+    registry_token_seconds: float = 12 * 3600
+    """How long a token of GetAuthorizationToken is valid; AWS: 12 hours."""
+    scratch: Path | None = None
+    """The folder on whose disk the bytes of images lie; None: that of the system's temporary files."""
     rules: Rules = Rules()
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 import threading
 import typing as t
 
@@ -32,6 +33,8 @@ class World:
         self.lock = threading.RLock()
         self.faults = Faults()
         self.calls = Calls()
+        self.token_secret = secrets.token_bytes(32)
+        """What signs the registry's tokens."""
         self.groups: dict[tuple[str, str, str], Group] = {}
         self.tickers: list[t.Callable[[], None]] = []
         """Further services to advance in each tick, after Auto Scaling."""

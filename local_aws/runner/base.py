@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import typing as t
-from pathlib import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +31,13 @@ class HostEvent:
 
 
 class Runner(t.Protocol):
-    """Runs the worker of each instance. None of these calls may block for longer than a moment."""
+    """Runs the worker of each instance. None of these calls may block for longer than a moment, but ``pull``."""
 
-    def pull(self, ref: str) -> Path:
-        """Fetch ``repository@sha256:…``, check every digest, unpack; the root folder. Raises RunnerError."""
+    def pull(self, ref: str, instance: Instance) -> str:
+        """Fetch ``repository@sha256:…``, every digest checked; what ``start`` takes. Raises RunnerError."""
 
-    def start(self, root: Path, env: t.Mapping[str, str], instance: Instance) -> None:
-        """Start the instance's worker from ``root`` with ``env``. Raises RunnerError."""
+    def start(self, image: str, env: t.Mapping[str, str], instance: Instance) -> None:
+        """Start the instance's worker from what was pulled, with ``env``. Raises RunnerError."""
 
     def boot(self, instance: Instance) -> None:
         """Power on: read the user data as cloud-init does, pull the image it names and start it, in the background."""
@@ -56,6 +56,23 @@ class Runner(t.Protocol):
 
     def close(self) -> None:
         """Stop everything."""
+
+
+class Running(t.Protocol):
+    """A worker that was started: a process, or a container."""
+
+    @property
+    def pid(self) -> int:
+        """The process on this machine that stands for it; another one after a restart."""
+
+    def ended(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal. No error when it has gone."""
+
+    def answers(self, timeout: float) -> bool:
+        """Whether it says that it is alive."""
 
 
 class RunnerError(Exception):

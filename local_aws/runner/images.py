@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 from local_aws import store
 from local_aws.runner.base import RunnerError
 from local_aws.services import blobs
-from local_aws.services.ecr import digest_of
+from local_aws.services.blobs import Blob, digest_of
 
 LOCK_LABEL = "org.diffusion.fleet.lock-sha256"
 CONFIG_FILE = "image-config.json"
@@ -40,27 +39,35 @@ def _manifest(repository: str, digest: str) -> dict[str, t.Any]:
     for image in known.images if known else []:
         if image.get_image_digest() == digest:
             text: str = image.image_manifest
-            return t.cast(dict[str, t.Any], json.loads(_checked(text.encode("utf-8"), digest)))
+            _check(digest, digest_of(text.encode("utf-8")))
+            return t.cast(dict[str, t.Any], json.loads(text))
     raise RunnerError(f"the registry has no {repository}@{digest}: push it again")
 
 
-def _checked(data: bytes | None, digest: str) -> bytes:
-    if data is None:
+def _blob(repository: str, digest: str) -> Blob:
+    blob = blobs.find(repository, digest)
+    if blob is None:
         raise RunnerError(f"the registry has no blob {digest}: push the image again")
-    if digest_of(data) != digest:
-        raise RunnerError(f"blob {digest} is damaged: its bytes have the digest {digest_of(data)}")
-    return data
+    _check(digest, blob.real_digest())
+    return blob
+
+
+def _check(digest: str, found: str) -> None:
+    if found != digest:
+        raise RunnerError(f"blob {digest} is damaged: its bytes have the digest {found}")
 
 
 def _unpack(manifest: dict[str, t.Any], repository: str, root: Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=root.parent, prefix=".unpack-"))
     try:
-        config = manifest["config"]["digest"]
-        (folder / CONFIG_FILE).write_bytes(_checked(blobs.find(repository, config), config))
+        with _blob(repository, manifest["config"]["digest"]).open() as config:
+            (folder / CONFIG_FILE).write_bytes(config.read())
         for layer in manifest["layers"]:
-            data = _checked(blobs.find(repository, layer["digest"]), layer["digest"])
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
+            with (
+                _blob(repository, layer["digest"]).open() as data,
+                tarfile.open(fileobj=data, mode="r|*") as archive,
+            ):
                 archive.extractall(folder, filter="data")
         os.replace(folder, root)
     except OSError:

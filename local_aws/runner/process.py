@@ -3,32 +3,56 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import queue
 import signal
 import socket
-import threading
-import time
 import typing as t
 from pathlib import Path
 
-from local_aws import store
-from local_aws.faults import Kind
-from local_aws.runner import cloud_config, health, images
-from local_aws.runner.base import HostEvent, Instance, RunnerError
-from local_aws.runner.shipping import Shipper
+from local_aws.runner import health, images
+from local_aws.runner.base import Instance, RunnerError
+from local_aws.runner.hosts import Hosts
 from local_aws.runner.unit import Unit
 from local_aws.runner.zygotes import PRELOAD, Zygote
 
-LOG = logging.getLogger(__name__)
 MODULE = "api_scheduler"
-SHIP_SECONDS = 0.5
-_FAILED_BOOT: tuple[Kind, ...] = ("failed_boot",)
 
 
-class ProcessRunner:
+class Worker:
+    """A process that a zygote has forked."""
+
+    def __init__(self, zygote: Zygote, pid: int, port: int) -> None:
+        self._zygote = zygote
+        self._pid = pid
+        self._port = port
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._pid
+
+    def ended(self) -> str | None:
+        """Its exit status, which its zygote tells."""
+        status = self._zygote.exits.pop(self._pid, None)
+        if status is not None:
+            return f"exit status {status}"
+        return None if self._zygote.alive else "its zygote died"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its whole process group."""
+        for send in (os.killpg, os.kill):
+            try:
+                send(self._pid, number)
+                return
+            except ProcessLookupError:
+                continue  # not a group leader yet, or gone
+
+    def answers(self, timeout: float) -> bool:
+        """Ask it."""
+        return health.alive(self._port, timeout)
+
+
+class ProcessRunner(Hosts):
     """The runner of rehearsals and of the demo: real workers, nothing to install."""
 
     def __init__(
@@ -40,23 +64,14 @@ class ProcessRunner:
         lock_file: Path | None = None,
         health_seconds: float = health.EVERY_SECONDS,
     ) -> None:
-        self.state_dir = state_dir
-        self.health_seconds = health_seconds
+        super().__init__(state_dir, health_seconds)
         self.endpoint = endpoint
         self.worker_python = worker_python.absolute()
         # Not resolve(): a virtual environment's python is a link out of it.
         self.lock_file = lock_file or self.worker_python.parent.parent / "lock.sha256"
         self._modules = preload or PRELOAD
         self._zygotes: dict[str, Zygote] = {}
-        self._units: dict[str, Unit] = {}
-        self._off: set[str] = set()
-        """Instances that were powered off: their boot, if still under way, comes to nothing."""
-        self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
-        self._lock = threading.RLock()
-        self._closing = threading.Event()
-        (state_dir / "log").mkdir(parents=True, exist_ok=True)
-        threading.Thread(target=self._supervise, name="runner", daemon=True).start()
-        threading.Thread(target=self._probe, name="health", daemon=True).start()
+        self.watch()
 
     def preload(self, kind: str) -> None:
         """Start that engine's zygote now, so that the first instance need not wait for its imports."""
@@ -72,66 +87,14 @@ class ProcessRunner:
                 found = self._zygotes[kind] = Zygote(kind, self.worker_python, log, self._modules[kind])
             return found
 
-    def pull(self, ref: str) -> Path:
-        """Fetch and unpack an image, every digest checked."""
-        return images.pull(ref, self.state_dir / "images")
+    def pull(self, ref: str, instance: Instance) -> str:
+        """Fetch and unpack an image, every digest checked, its libraries compared with those that are here."""
+        root = images.pull(ref, self.state_dir / "images")
+        images.check_lock(root, self.lock_file)
+        return str(root)
 
-    def boot(self, instance: Instance) -> None:
-        """Power on, in the background; an instance without a worker's user data just runs."""
-        with self._lock:
-            self._off.discard(instance.instance_id)
-        threading.Thread(target=self._boot, args=(instance,), name=f"boot-{instance.instance_id}", daemon=True).start()
-
-    def _boot(self, instance: Instance) -> None:
-        try:
-            env = cloud_config.worker_env(instance.user_data)
-            if env is None:
-                return
-            if store.bound().faults.take(_FAILED_BOOT, text=instance.group, attributes={"group": instance.group}):
-                raise RunnerError("fault: the host does not boot")
-            if "SD_IMAGE" not in env:
-                raise RunnerError(f"{cloud_config.WORKER_ENV} sets no SD_IMAGE: render the launch template again")
-            root = self.pull(env["SD_IMAGE"])
-            images.check_lock(root, self.lock_file)
-            self._until_off(instance.instance_id)
-            self.start(root, env, instance)
-        except RunnerError as error:
-            self._fail(instance.instance_id, str(error))
-        except Exception as error:
-            LOG.exception("booting %s failed", instance.instance_id)
-            self._fail(instance.instance_id, f"booting failed: {error}")
-
-    def _until_off(self, instance_id: str) -> None:
-        """A host that is started again has stopped first."""
-        while (unit := self._units.get(instance_id)) is not None and unit.stopping:
-            self._closing.wait(0.1)
-
-    def _fail(
-        self, instance_id: str, reason: str, kind: t.Literal["launch_failed", "unhealthy"] = "launch_failed"
-    ) -> None:
-        LOG.warning("%s: %s", instance_id, reason)
-        with self._log_path(instance_id).open("a", encoding="utf-8") as log:
-            log.write(f"local_aws: {reason}\n")
-        self._events.put(HostEvent(instance_id, kind, reason))
-
-    def _log_path(self, instance_id: str) -> Path:
-        return self.state_dir / "log" / f"{instance_id}.log"
-
-    def start(self, root: Path, env: t.Mapping[str, str], instance: Instance) -> None:
-        """Start the worker from ``root``."""
-        port = _free_port()
-        full = self._environment(env, instance.instance_id, port)
-        log = self._log_path(instance.instance_id)
-        shipped = log.stat().st_size if log.exists() else 0
-        shipper = Shipper(log, env.get("SD_LOG_GROUP", ""), instance.instance_id, shipped)
-        unit = Unit(instance.instance_id, root, full, log, shipper, port)
-        with self._lock:
-            if self._closing.is_set() or instance.instance_id in self._off:
-                return
-            self._units[instance.instance_id] = unit
-        self._launch(unit)
-
-    def _environment(self, env: t.Mapping[str, str], instance_id: str, port: int) -> dict[str, str]:
+    def environment(self, env: t.Mapping[str, str], instance: Instance) -> dict[str, str]:
+        """The worker's, on a port of its own."""
         base = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         return (
             base
@@ -139,117 +102,35 @@ class ProcessRunner:
             | dict(env)
             | {
                 "AWS_ENDPOINT_URL": self.endpoint,
-                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self.endpoint}/imds/{instance_id}/",
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{self.endpoint}/imds/{instance.instance_id}/",
                 # A host has no such files; this machine's user may have them, with keys for a real account.
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_CONFIG_FILE": os.devnull,
                 "SD_HTTP_HOST": "127.0.0.1",
-                "SD_HTTP_PORT": str(port),
+                "SD_HTTP_PORT": str(free_port()),
             }
         )
 
-    def _launch(self, unit: Unit) -> None:
+    def run(self, unit: Unit) -> Worker:
+        """Fork it."""
         zygote = self._zygote(unit.env.get("SD_ENGINE", "diffusers"))
         pid = zygote.fork(
             {
                 "instance": unit.instance_id,
-                "root": str(unit.root),
+                "root": unit.image,
                 "env": unit.env,
                 "stdout": str(unit.log),
-                "path": str(unit.root / "app" / "src"),
+                "path": str(Path(unit.image) / "app" / "src"),
                 "module": MODULE,
             }
         )
-        unit.started(zygote, pid, time.monotonic())
-        if unit.stopping:  # powered off while the zygote was forking
-            unit.kill(signal.SIGKILL)
-
-    def stop(self, instance_id: str) -> None:
-        """Power off: SIGTERM now, SIGKILL after the grace."""
-        with self._lock:
-            self._off.add(instance_id)
-            unit = self._units.get(instance_id)
-        if unit is not None and not unit.stopping:
-            unit.stop(time.monotonic())
-
-    def kill(self, instance_id: str) -> None:
-        """kill -9 of the worker; it is started again."""
-        self._signal(instance_id, signal.SIGKILL)
-
-    def restart(self, instance_id: str) -> None:
-        """SIGTERM to the worker; once it has gone it is started again."""
-        self._signal(instance_id, signal.SIGTERM)
-
-    def _signal(self, instance_id: str, number: signal.Signals) -> None:
-        with self._lock:
-            unit = self._units.get(instance_id)
-        if unit is not None:
-            unit.kill(number)
-
-    def pid(self, instance_id: str) -> int | None:
-        """The process of an instance's worker."""
-        with self._lock:
-            unit = self._units.get(instance_id)
-        return unit.pid if unit else None
-
-    def poll(self) -> list[HostEvent]:
-        """What happened since the last call."""
-        events: list[HostEvent] = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                events.append(self._events.get_nowait())
-        return events
-
-    def _supervise(self) -> None:
-        shipped = 0.0
-        while not self._closing.wait(0.1):
-            now = time.monotonic()
-            with self._lock:
-                units = list(self._units.values())
-            for unit in units:
-                self._look_after(unit, now)
-            if now - shipped >= SHIP_SECONDS:
-                shipped = now
-                self._ship(units)
-
-    def _probe(self) -> None:
-        """The health timers of all hosts."""
-        while not self._closing.wait(self.health_seconds / 10):
-            with self._lock:
-                units = list(self._units.values())
-            for unit in units:
-                unit.probe(self.health_seconds, time.monotonic())
-
-    def _ship(self, units: list[Unit]) -> None:
-        for unit in units:
-            try:
-                unit.shipper.ship()
-            except Exception:  # the output of the others goes on
-                LOG.exception("the output of %s could not be shipped", unit.instance_id)
-
-    def _look_after(self, unit: Unit, now: float) -> None:
-        unit.observe(now)
-        if unit.gone:
-            self._ship([unit])
-            with self._lock:
-                self._units.pop(unit.instance_id, None)
-        elif unit.gave_up:
-            with self._lock:
-                self._units.pop(unit.instance_id, None)
-            self._ship([unit])
-            self._fail(unit.instance_id, unit.failure())
-        elif unit.due(now):
-            try:
-                self._launch(unit)
-            except RunnerError as error:
-                unit.failed_to_start(now, str(error))
+        return Worker(zygote, pid, int(unit.env["SD_HTTP_PORT"]))
 
     def close(self) -> None:
         """Stop every worker and zygote."""
-        self._closing.set()
+        units = self.take_all()
         with self._lock:
-            units, zygotes = list(self._units.values()), list(self._zygotes.values())
-            self._units.clear()
+            zygotes = list(self._zygotes.values())
             self._zygotes.clear()
         for unit in units:
             unit.kill(signal.SIGKILL)
@@ -257,7 +138,7 @@ class ProcessRunner:
             zygote.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port for one worker: all hosts of this runner share one address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

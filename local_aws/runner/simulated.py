@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import typing as t
-from pathlib import Path
 
 from local_aws.autoscaling import lifecycle
 from local_aws.runner.base import HostEvent, Instance, RunnerError
@@ -47,13 +46,13 @@ class SimulatedRunner:
             raise RunnerError("the simulated runner has no world: call bind(world)")
         return self.world
 
-    def pull(self, ref: str) -> Path:
+    def pull(self, ref: str, instance: Instance) -> str:
         """Nothing is pulled."""
-        raise RunnerError(f"the simulated runner pulls no image ({ref})")
+        raise RunnerError(f"the simulated runner pulls no image ({ref} for {instance.instance_id})")
 
-    def start(self, root: Path, env: t.Mapping[str, str], instance: Instance) -> None:
-        """Nothing is started from a folder."""
-        raise RunnerError(f"the simulated runner starts nothing from {root} for {instance.instance_id}")
+    def start(self, image: str, env: t.Mapping[str, str], instance: Instance) -> None:
+        """Nothing is started from an image."""
+        raise RunnerError(f"the simulated runner starts nothing from {image} for {instance.instance_id}")
 
     def boot(self, instance: Instance) -> None:
         """Power on."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import signal
 from pathlib import Path
 
 from local_aws.runner import health
+from local_aws.runner.base import Running
 from local_aws.runner.health import Health
 from local_aws.runner.shipping import Shipper
-from local_aws.runner.zygotes import Zygote
 
 RESTART_SECONDS = 1.0
 GRACE_SECONDS = 10.0
@@ -26,27 +25,26 @@ class Unit:
     """The state of one service."""
 
     instance_id: str
-    root: Path
+    image: str
+    """What the runner has pulled, in its own terms."""
     env: dict[str, str]
     log: Path
     shipper: Shipper
-    port: int = 0
-    pid: int | None = None
+    running: Running | None = None
     stopping: bool = False
     failures: int = 0
     last_status: str = ""
     health: Health | None = None
     silent: bool = False
     """It runs and does not answer its health timer: it is killed and not started again."""
-    _zygote: Zygote | None = None
     _since: float = 0.0
     _restart_at: float | None = None
     _kill_at: float | None = None
     _killed_by_us: bool = False
 
-    def started(self, zygote: Zygote, pid: int, now: float) -> None:
+    def started(self, running: Running, now: float) -> None:
         """It runs."""
-        self._zygote, self.pid, self._since, self._restart_at = zygote, pid, now, None
+        self.running, self._since, self._restart_at = running, now, None
 
     def failed_to_start(self, now: float, reason: str) -> None:
         """Not even a process came of it."""
@@ -54,28 +52,27 @@ class Unit:
 
     def observe(self, now: float) -> None:
         """Note an exit, and the end of the grace."""
-        if self.pid is not None and self._zygote is not None:
-            status = self._zygote.exits.pop(self.pid, None)
-            if status is not None or not self._zygote.alive:
-                self._exited(now, status)
+        how = self.running.ended() if self.running else None
+        if how is not None:
+            self._exited(now, how)
         if self._kill_at is not None and now >= self._kill_at:
             self.kill(signal.SIGKILL)
 
-    def _exited(self, now: float, status: int | None) -> None:
+    def _exited(self, now: float, how: str) -> None:
         steady = now - self._since >= STEADY_SECONDS
         self.failures = (0 if steady else self.failures) + (0 if self._killed_by_us else 1)
-        self.last_status = "its zygote died" if status is None else f"exit status {status}"
-        self.pid, self._killed_by_us, self._restart_at = None, False, now + RESTART_SECONDS
+        self.last_status = how
+        self.running, self._killed_by_us, self._restart_at = None, False, now + RESTART_SECONDS
 
     @property
     def gone(self) -> bool:
         """Stopped for good."""
-        return self.stopping and self.pid is None
+        return self.stopping and self.running is None
 
     @property
     def gave_up(self) -> bool:
         """It failed too often in a row, or runs without a sign of life."""
-        return not self.stopping and self.pid is None and (self.silent or self.failures >= FAILURES)
+        return not self.stopping and self.running is None and (self.silent or self.failures >= FAILURES)
 
     def due(self, now: float) -> bool:
         """Whether to start it again now."""
@@ -83,15 +80,15 @@ class Unit:
 
     def probe(self, every: float, now: float) -> None:
         """Ask the worker whether it is alive, when it is time to; one silent for too long is killed for good."""
-        pid = self.pid
-        if pid is None:
+        running = self.running
+        if running is None:
             return
-        if self.health is None or self.health.pid != pid:
-            self.health = Health(pid, now)
+        if self.health is None or self.health.pid != running.pid:
+            self.health = Health(running.pid, now)
         if not self.health.due(every, now):
             return
-        answered = health.alive(self.port, min(health.TIMEOUT_SECONDS, every))
-        if self.health.note(answered, now) and self.pid == pid:
+        answered = running.answers(min(health.TIMEOUT_SECONDS, every))
+        if self.health.note(answered, now) and self.running is running:
             self.silent = True
             self.kill(signal.SIGKILL)
 
@@ -113,13 +110,8 @@ class Unit:
         self.kill(signal.SIGTERM)
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal to the worker's whole process group."""
-        if self.pid is None:
-            return
-        self._killed_by_us = True
-        for send in (os.killpg, os.kill):
-            try:
-                send(self.pid, number)
-                return
-            except ProcessLookupError:
-                continue  # not a group leader yet, or gone
+        """Send a signal to the worker."""
+        running = self.running
+        if running is not None:
+            self._killed_by_us = True
+            running.send(number)

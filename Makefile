@@ -96,8 +96,10 @@ drains: env ## 100 workers told to go in the middle of a job: none is begun twic
 flat: env ## Memory, threads and open files of one worker over 10,000 jobs (about 10 minutes)
 	@scripts/timed flat $(BIN)/python -m campaign.flat
 
-demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures
-	@$(BIN)/python scripts/demo.py
+RUNNER ?= process
+
+demo: env ## A fleet on this machine: two releases, a bad one, a rollback, and the pictures (RUNNER=docker: in containers)
+	@$(BIN)/python scripts/demo.py --runner $(RUNNER)
 
 bad-candidates: env ## Five bad versions under traffic, each of which must come back by itself (a table; about 5 minutes)
 	@scripts/timed bad-candidates $(BIN)/python -m campaign.bad_candidates

@@ -13,6 +13,7 @@ from local_aws import store
 from local_aws.registry.context import Context, checked_digest, is_digest, reply
 from local_aws.registry.errors import API_HEADERS, RegistryError, of_ecr
 from local_aws.services import ecr
+from local_aws.services.blobs import digest_of
 
 LARGEST = 4 * 1024 * 1024
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -54,7 +55,7 @@ def write(context: Context, reference: str) -> Response:
     text = _text(context)
     tag = None if is_digest(reference) else reference
     media_type = (context.request.content_type or "").partition(";")[0].strip() or None
-    digest = ecr.digest_of(text.encode("utf-8"))
+    digest = digest_of(text.encode("utf-8"))
     try:
         backend = ecr_backends[store.ACCOUNT][store.REGION]
         ecr.put_image(backend, context.name, text, tag, media_type, None if tag else checked_digest(reference))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
@@ -73,7 +74,7 @@ class Registry:
         for method, path, operation, handler in _COMPILED:
             found = path.fullmatch(request.path)
             if found and method == request.method:
-                return self._timed(operation, request, lambda h=handler, m=found: _handle(h, m, request))
+                return self._timed(operation, request, functools.partial(_handle, handler, found, request))
         raise RegistryError(405, "UNSUPPORTED", f"This registry has no {request.method} {request.path}")
 
     def _authenticate(self, request: Request) -> None:

@@ -14,7 +14,7 @@ import typing as t
 from pathlib import Path
 
 from local_aws.registry.context import HOST
-from local_aws.runner import health
+from local_aws.runner import guardian, health
 from local_aws.runner.base import Instance, RunnerError
 from local_aws.runner.engine import LABEL, PULL_SECONDS, Engine, remove_all
 from local_aws.runner.hosts import Hosts
@@ -31,6 +31,8 @@ CACHE = "/var/cache/sd-inference"
 PORT = "8080"
 WATCH_SECONDS = 1.0
 _RETRY_SECONDS = 0.3
+BOOT_SECONDS = 5.0
+CLOSE_ROUNDS = 20
 
 
 class Container:
@@ -104,7 +106,7 @@ class DockerRunner(Hosts):
     def _guard(self) -> subprocess.Popen[bytes]:
         """The process that removes what is left when this one is gone."""
         with (self.state_dir / "log" / "guardian.log").open("ab") as log:
-            guardian = subprocess.Popen(
+            made = subprocess.Popen(
                 [sys.executable, "-m", "local_aws.runner.guardian", str(self._folder), self.owner],
                 cwd=Path(__file__).parents[2],
                 stdin=subprocess.PIPE,
@@ -112,10 +114,9 @@ class DockerRunner(Hosts):
                 stderr=log,
                 start_new_session=True,
             )
-        assert guardian.stdout is not None
-        with guardian.stdout as said:
-            said.readline()
-        return guardian
+        assert made.stdout is not None
+        made.stdout.readline()
+        return made
 
     def pull(self, ref: str, instance: Instance) -> str:
         """Log in with the instance's role and pull by digest. Raises RunnerError with what the engine said."""
@@ -124,16 +125,16 @@ class DockerRunner(Hosts):
             raise RunnerError(f"{ref} names no digest: use repository@sha256:…")
         if name.partition("/")[0] != HOST:
             raise RunnerError(f"{ref} is not in the registry {HOST}")
-        engine = self._of(instance)
+        engine = Engine(self._own(instance.instance_id))
         engine.run("login", "--username", "AWS", "--password-stdin", HOST, stdin=self._password(instance))
         engine.run("pull", "--quiet", ref, seconds=PULL_SECONDS)
         return ref
 
-    def _of(self, instance: Instance) -> Engine:
-        """The engine as that host uses it: its log-in is its own."""
-        folder = self._folder / instance.instance_id
+    def _own(self, instance_id: str) -> Path:
+        """That host's own folder, with its log-in and its worker.env."""
+        folder = self._folder / instance_id
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Engine(folder)
+        return folder
 
     def _password(self, instance: Instance) -> str:
         return registry_password(self.endpoint, instance.instance_id)
@@ -156,7 +157,7 @@ class DockerRunner(Hosts):
         """``docker run`` in the foreground, its output in the unit's log."""
         name = f"sd-{unit.instance_id}-{next(self._numbers)}"
         env, mounts = _mounted(unit.env)
-        file = self._folder / unit.instance_id / "worker.env"
+        file = self._own(unit.instance_id) / "worker.env"
         file.write_text("".join(f"{key}={value}\n" for key, value in env.items()), encoding="utf-8")
         with unit.log.open("ab") as log:
             process = self._engine.start(
@@ -198,14 +199,25 @@ class DockerRunner(Hosts):
                 del self._states[gone]
 
     def close(self) -> None:
-        """Remove every container."""
-        self.take_all()
+        """Remove every container; the guardian looks once more, and longer where something was being made."""
+        running = [unit.running for unit in self.take_all() if unit.running]
+        for boot in self._boots:
+            boot.join(BOOT_SECONDS)
+        over = False
+        for _unused in range(CLOSE_ROUNDS):
+            self._remove()
+            over = all(one.ended() is not None for one in running)
+            if over:
+                break
+            threading.Event().wait(_RETRY_SECONDS)
+        quiet = over and not any(boot.is_alive() for boot in self._boots)
+        self._guardian.communicate(guardian.DONE if quiet else b"")
+
+    def _remove(self) -> None:
         try:
             remove_all(self._engine, self.owner)
         except RunnerError as problem:
             LOG.error("%s", problem)
-        assert self._guardian.stdin is not None
-        self._guardian.stdin.close()  # it looks once more, for what was being made
 
 
 def _mounted(env: t.Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -37,6 +37,7 @@ class Hosts(Runner, abc.ABC):
         self._events: queue.SimpleQueue[HostEvent] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self._boots: list[threading.Thread] = []
         (state_dir / "log").mkdir(parents=True, exist_ok=True)
 
     def watch(self) -> None:
@@ -59,7 +60,9 @@ class Hosts(Runner, abc.ABC):
         """Power on, in the background; an instance without a worker's user data just runs."""
         with self._lock:
             self._off.discard(instance.instance_id)
-        threading.Thread(target=self._boot, args=(instance,), name=f"boot-{instance.instance_id}", daemon=True).start()
+        boot = threading.Thread(target=self._boot, args=(instance,), name=f"boot-{instance.instance_id}", daemon=True)
+        self._boots = [*(one for one in self._boots if one.is_alive()), boot]
+        boot.start()
 
     def _boot(self, instance: Instance) -> None:
         try:

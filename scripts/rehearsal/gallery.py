@@ -56,9 +56,12 @@ def read_digits(pictures: t.Mapping[str, Path], digits: t.Mapping[str, int]) -> 
 
 
 def picture_checks(accepted: int, readable: int, tally: t.Mapping[str, t.Any]) -> list[Check]:
-    """Every request has a readable picture, and of the digit asked for."""
+    """Every request has a readable picture, and of the digit asked for where the engine draws any."""
+    there = Check("a readable picture for each request", readable == accepted, f"{readable} of {accepted}")
+    if not tally:
+        return [there]
     confirmed = f"{tally['confirmed']} of {tally['total']} ({tally['share']:.1%})"
     return [
-        Check("a readable picture for each request", readable == accepted, f"{readable} of {accepted}"),
+        there,
         Check("pictures in which the classifier reads the digit", tally["share"] >= LEAST_CONFIRMED, confirmed),
     ]

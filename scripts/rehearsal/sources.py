@@ -9,6 +9,9 @@ import typing as t
 from pathlib import Path
 
 PACKAGE = Path("src/api_scheduler")
+_NEEDED = ("src", "pyproject.toml", "requirements.txt")
+_FOR_ENGINES = ("Dockerfile", ".dockerignore", "locks")
+"""What a container engine builds from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,13 @@ SMALLER_PICTURES = Edit("pictures.py", "compress_level=_FAST", "optimize=True")
 # one sampler only, so the worker starts, draws its warm-up picture with another one, and says that it is ready.
 BROKEN_SAMPLER = Edit("samplers.py", '{"algorithm_type": "dpmsolver++"}', '{"algorithm_type": "dpmsolver_pp"}')
 
+# The same in the engine without a model: it warms up, and every job fails.
+BROKEN_JOBS = Edit(
+    "engines/noop.py",
+    "        self._in_work[key] = _InWork(job, job.all_steps)\n",
+    "        raise RuntimeError(f'CUDA error: an illegal memory access was encountered ({key}, {job.width})')\n",
+)
+
 
 class SourceChanged(Exception):
     """The worker's source no longer holds the line that the demo changes."""
@@ -38,7 +48,7 @@ class SourceChanged(Exception):
 def copy_source(source: Path, target: Path, edits: t.Sequence[Edit]) -> None:
     """Copy a worker application and edit the copy. Raises SourceChanged."""
     shutil.rmtree(target, ignore_errors=True)
-    for part in ("src", "pyproject.toml", "requirements.txt"):
+    for part in (*_NEEDED, *(name for name in _FOR_ENGINES if (source / name).exists())):
         _copy(source / part, target / part)
     for edit in edits:
         apply_edit(target / PACKAGE / edit.file, edit)

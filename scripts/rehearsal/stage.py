@@ -38,16 +38,18 @@ def free_port() -> int:
 class LocalAws:
     """The server, from ``with`` to its end; it is stopped on every path."""
 
-    def __init__(self, port: int, state: Path = STATE, preload: str = "diffusers") -> None:
+    def __init__(
+        self, port: int, state: Path = STATE, preload: str = "diffusers", options: t.Sequence[str] = ()
+    ) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         self._port = port
         self._state = state
-        self._preload = preload
+        self._options = ("--preload", preload, *options)
 
     def __enter__(self) -> LocalAws:
         self._command("stop", check=False)  # of an earlier demo that was killed
         shutil.rmtree(self._state, ignore_errors=True)
-        self._command("start", "--port", str(self._port), "--preload", self._preload, check=True)
+        self._command("start", "--port", str(self._port), *self._options, check=True)
         return self
 
     def __exit__(
@@ -60,6 +62,10 @@ class LocalAws:
         done = subprocess.run(command, cwd=ROOT, check=False)
         if check and done.returncode:
             raise DemoFailed(f"local_aws did not {verb}: see {self._state}/log")
+
+    def state(self) -> dict[str, t.Any]:
+        """What the server says of itself."""
+        return t.cast("dict[str, t.Any]", json.loads((self._state / "state.json").read_text(encoding="utf-8")))
 
     def timeline(self) -> list[dict[str, t.Any]]:
         """What happened to the instances so far."""
@@ -83,13 +89,17 @@ class PlaybookRun:
 class Playbooks:
     """Runs playbooks and shows what they say while they say it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, variables: t.Mapping[str, t.Any] | None = None) -> None:
+        """``variables`` are given to each playbook."""
         self._environment = environment(endpoint)
+        self._variables = dict(variables or {})
 
     def run(self, name: str, *, fails: bool = False, **variables: t.Any) -> PlaybookRun:
         """Run one. Raises DemoFailed when it ends otherwise than expected."""
         command = [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{name}.yml"]
-        command += [part for pair in variables.items() for part in ("-e", _extra_variable(*pair))]
+        command += [
+            part for pair in {**self._variables, **variables}.items() for part in ("-e", _extra_variable(*pair))
+        ]
         print("$ ansible-playbook " + shlex.join(command[1:]), flush=True)
         run = PlaybookRun(name, *self._live(command))
         if (run.status != 0) != fails:

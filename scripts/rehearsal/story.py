@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import shutil
 import signal
@@ -10,16 +12,20 @@ import sys
 import typing as t
 
 from . import sources
-from .account import Account
+from .account import ACCOUNT, REGION, Account
+from .casts import Cast, cast
 from .checks import Check, equal_check
+from .containers import Engine, EngineFailed
 from .phases import Phases
 from .prompts import request
 from .sheet import Print, contact_sheet
-from .stage import OUT, ROOT, DemoFailed, LocalAws, Playbooks, free_port
+from .stage import OUT, ROOT, STATE, DemoFailed, LocalAws, Playbooks, free_port
 from .summary import Story, summarise, table
 from .traffic import Traffic, wait_for_answers
 
 DEPLOYMENT = "demo"
+REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+LABEL = "org.diffusion.fleet.local-aws"
 WORKER = ROOT / "worker_app"
 FIRST_REQUESTS = 24
 SUBMITTED_AT_ONCE = 8  # from ten waiting requests on the fleet scales out, and the releases are to be of five instances
@@ -31,12 +37,14 @@ INSTANCES = 5
 class Demo:
     """The acts, each a method, over one account."""
 
-    def __init__(self, aws: LocalAws, phases: Phases) -> None:
+    def __init__(self, aws: LocalAws, phases: Phases, played_by: Cast, engine: Engine | None) -> None:
         self.aws = aws
         self.phases = phases
-        self.story = Story()
+        self.cast = played_by
+        self.engine = engine
+        self.story = Story(reads_digits=played_by.reads_digits)
         self.account = Account(aws.endpoint, DEPLOYMENT)
-        self.playbooks = Playbooks(aws.endpoint)
+        self.playbooks = Playbooks(aws.endpoint, played_by.variables)
 
     def play(self) -> dict[str, t.Any]:
         """Everything, in order; the summary."""
@@ -68,6 +76,10 @@ class Demo:
             self.playbooks.run("deploy", version="1.0.0")
         self.check("instances in service after the first release", len(self.account.versions_in_service()), INSTANCES)
         self.check("stable after the first release", self.account.parameter("image-version"), "1.0.0")
+        if self.engine:
+            image = f"{REGISTRY}/{self.account.group}@{self.story.versions['1.0.0']}"
+            running = self.engine.containers(f"{LABEL}={STATE}")
+            self.check("containers of the image by its digest", running, [image] * INSTANCES)
 
     def pictures(self) -> None:
         """Requests by the playbook, and a contact sheet of what came."""
@@ -107,7 +119,7 @@ class Demo:
     def bad_release(self) -> None:
         """1.2.0, whose jobs fail, comes back by itself."""
         source = OUT / "src-1.2.0"
-        edits = [sources.version_edit("1.1.0", "1.2.0"), sources.BROKEN_SAMPLER]
+        edits = [sources.version_edit("1.1.0", "1.2.0"), self.cast.broken]
         sources.copy_source(OUT / "src-1.1.0", source, edits)
         with self.phases.phase("build 1.2.0"):
             self.build("1.2.0", worker_source=source)
@@ -169,17 +181,38 @@ class Demo:
         self.story.checks.append(equal_check(name, found, expected))
 
 
-def main() -> int:
+@contextlib.contextmanager
+def stage(played_by: Cast) -> t.Iterator[tuple[LocalAws, Engine | None]]:
+    """The server that the cast plays on, and its container engine; both are ended on every path."""
+    if played_by.runner == "process":
+        with LocalAws(free_port()) as aws:
+            yield aws, None
+        return
+    options = ("--runner", "docker", "--registry-port", str(free_port()))
+    with Engine(DEPLOYMENT) as engine:
+        with LocalAws(free_port(), preload="noop", options=options) as aws:
+            registry = aws.state()["registry"]
+            engine.trust(registry["host"], registry["port"], registry["ca_file"])
+            yield aws, engine
+        left = engine.containers(f"{LABEL}={STATE}")
+        if left:
+            raise DemoFailed(f"containers are left after the server has ended: {left}")
+
+
+def main(argv: t.Sequence[str] | None = None) -> int:
     """Play the demo; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runner", choices=("process", "docker"), default="process", help="what instances are")
+    played_by = cast(parser.parse_args(argv).runner)
     signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(143))  # so that the server is stopped then too
     shutil.rmtree(OUT / "first", ignore_errors=True)
     shutil.rmtree(OUT / "pictures", ignore_errors=True)
     OUT.mkdir(parents=True, exist_ok=True)
     phases = Phases()
     try:
-        with LocalAws(free_port()) as aws:
-            summary = Demo(aws, phases).play()
-    except (DemoFailed, sources.SourceChanged) as error:
+        with stage(played_by) as (aws, engine):
+            summary = Demo(aws, phases, played_by, engine).play()
+    except (DemoFailed, EngineFailed, sources.SourceChanged) as error:
         print(f"\ndemo failed after {phases.total():.0f} s: {error}", file=sys.stderr)
         return 1
     print(f"\n{table(summary)}\n\nsummary: {OUT / 'summary.json'}\npictures: {OUT / 'contact-sheet.png'}")

@@ -300,9 +300,14 @@ def zygotes_of(state_dir: Path) -> list[int]:
 def test_start_stop_and_nothing_left_after_kill_nine(tmp_path: Path) -> None:
     where = ("--state-dir", str(tmp_path), "--port", str(free_port()))
     assert cli("status", *where).returncode == 3
-    started = cli("start", *where, "--worker-python", WORKER_PYTHON, "--preload", "noop")
+    registry = free_port()
+    started = cli(
+        "start", *where, "--worker-python", WORKER_PYTHON, "--preload", "noop", "--registry-port", str(registry)
+    )
     assert started.returncode == 0, started.stderr
     state = json.loads((tmp_path / "state.json").read_text())
+    assert state["registry"]["port"] == registry
+    assert Path(state["registry"]["ca_file"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
     assert "already running" in cli("start", *where).stdout
     assert cli("status", *where).returncode == 0
     wait_for(lambda: zygotes_of(tmp_path))

@@ -80,6 +80,15 @@ options:
     description: Launch before terminating, so that capacity never falls. V(false) keeps to the desired capacity and dips to 90 percent.
     type: bool
     default: true
+  require_signature:
+    description:
+      - Refuse, before anything changes, an image without a cosign signature that the key in O(signature_key) verifies.
+      - Concerns O(state=deployed) with no release open; the way back is never refused. Needs the Python package C(cryptography).
+    type: bool
+    default: false
+  signature_key:
+    description: File with an ECDSA public key in PEM, for O(require_signature=true).
+    type: path
   replay:
     description:
       - Send again, at the end of a rollback, every request that the release left behind has failed, so that the stable release

@@ -57,6 +57,8 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "full": {"type": "bool", "default": False},
     "hold_scale_out": {"type": "bool", "default": False},
     "retry_rejected": {"type": "bool", "default": False},
+    "require_signature": {"type": "bool", "default": False},
+    "signature_key": {"type": "path"},
     "reason": {"type": "str"},
     "initial_capacity": {"type": "int", "default": 1},
     "surge": {"type": "bool", "default": True},
@@ -91,6 +93,7 @@ def make_options(params: t.Mapping[str, t.Any]) -> Options:
         timing=Timing(**_given(params["timing"])),
         limits=make_limits(params["limits"]),
         smoke=_smoke(params["smoke"]),
+        signature_key=params["signature_key"] if params["require_signature"] else None,
         **{name: params[name] for name in SAME_NAME},
     )
 
@@ -132,6 +135,8 @@ def _check(params: t.Mapping[str, t.Any]) -> None:
         )
     if params["full"] and params["state"] != "promoted":
         raise InvalidInput("full=true needs state=promoted; to release in one step use percentage=100.")
+    if params["require_signature"] and not params["signature_key"]:
+        raise InvalidInput("require_signature=true needs signature_key: the file with the public key, in PEM.")
     if params["initial_capacity"] < 1:
         raise InvalidInput(f"initial_capacity={params['initial_capacity']} must be 1 or more.")
     if len(params["alarms"]) > MAX_ALARMS:

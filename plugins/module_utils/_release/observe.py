@@ -16,6 +16,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
     groups,
     history,
     replay,
+    signatures,
     store,
     takeover,
     targets,
@@ -116,15 +117,21 @@ def look_for(
         return Wanted()
     try:
         if options.goal is Goal.DEPLOYED:
-            refusal = refuse_settings(aws, options, ledger, group)
-            return Wanted(
-                targets.deploy_target(aws.client("ecr"), names, group, options, ledger, host), refusal=refusal
-            )
+            ecr = aws.client("ecr")
+            target = targets.deploy_target(ecr, names, group, options, ledger, host)
+            unsigned = _refuse_unsigned(ecr, names, options, target.release)
+            return Wanted(target, refusal=unsigned or refuse_settings(aws, options, ledger, group))
         if ledger.is_open:
             return _look_past(aws, names, options, ledger, group, host)
         return _look_back(aws, names, options, ledger, group)
     except InvalidInput as error:
         return Wanted(refusal=error)
+
+
+def _refuse_unsigned(ecr: t.Any, names: Names, options: Options, release: Release) -> InvalidInput | None:
+    if options.signature_key is None:
+        return None
+    return signatures.refuse_unsigned(ecr, names, release, options.signature_key)
 
 
 def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) -> InvalidInput | None:
@@ -149,7 +156,7 @@ def refuse_settings(aws: Aws, options: Options, ledger: Ledger, group: Group) ->
 def _look_back(aws: Aws, names: Names, options: Options, ledger: Ledger, group: Group) -> Wanted:
     if ledger.previous is None and options.to_version is None:
         return Wanted()
-    past = _past(aws, names, ledger, group)
+    past = read_past(aws, names, ledger, group)
     target, before = targets.rollback_target(ledger, past, options.to_version)
     refusal = targets.check_template(aws.client("ec2"), names, target, past, ledger.stable)
     # With a release open nothing is refused here: whatever can still be brought back is.
@@ -192,7 +199,7 @@ def _look_past(
         remake = targets.remade(ec2, names, group, host, stable)
         if remake is not None:
             return Wanted(remake=remake)
-        return Wanted(refusal=targets.check_way_back(ec2, names, stable, _past(aws, names, ledger, group)))
+        return Wanted(refusal=targets.check_way_back(ec2, names, stable, read_past(aws, names, ledger, group)))
     if candidate is not None and options.to_version == candidate.version:
         raise InvalidInput(
             f"to_version={options.to_version} is what is open itself; nothing was changed. Give it up with "
@@ -201,7 +208,8 @@ def _look_past(
     return _look_back(aws, names, options, ledger, group)
 
 
-def _past(aws: Aws, names: Names, ledger: Ledger, group: Group) -> list[tuple[int, Release]]:
+def read_past(aws: Aws, names: Names, ledger: Ledger, group: Group) -> list[tuple[int, Release]]:
+    """What the history offers to return to, newest first."""
     records = history.newest(aws.client("s3"), names.bucket(group.account_id), HISTORY_READ)
     return targets.past_releases(records, ledger)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
@@ -15,6 +16,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 MOVING_TAG = "latest"
 """A tag that older build scripts moved along: it names no version."""
+ATTACHED = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")
+"""The tag of what is attached to an image, such as a signature, as cosign and the fallback of OCI name it."""
 
 
 def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, str]]:
@@ -23,7 +26,7 @@ def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, st
     Raises: NotFound, InvalidInput when the version was never pushed.
     """
     images = _images(ecr, names.group)
-    tagged = [(tag, row["imageDigest"]) for row in images for tag in row.get("imageTags", ()) if tag != MOVING_TAG]
+    tagged = [(tag, row["imageDigest"]) for row in images for tag in row.get("imageTags", ()) if is_version(tag)]
     if version is None:
         return tagged
     found = [pair for pair in tagged if pair[0] == version]
@@ -34,6 +37,11 @@ def resolve(ecr: t.Any, names: Names, version: str | None) -> list[tuple[str, st
             f"Run build.yml -e version={version} first, or choose one of these."
         )
     return found
+
+
+def is_version(tag: str) -> bool:
+    """Whether a tag names one image for ever, and a worker's."""
+    return tag != MOVING_TAG and not ATTACHED.fullmatch(tag)
 
 
 def choose(tagged: t.Sequence[tuple[str, str]], ledger: Ledger, retry_rejected: bool) -> tuple[str, str]:

@@ -122,6 +122,8 @@ class Options:
     smoke: Smoke = dataclasses.field(default_factory=Smoke)
     replay: bool = True
     """Whether a rollback sends again what the rejected release failed."""
+    signature_key: str | None = None
+    """File with the public key that must verify a signature of the image; None where none is asked for."""
 
     @property
     def by(self) -> str:

@@ -45,12 +45,13 @@ def prepare() -> None:
     os.environ.update(_ENVIRONMENT)
     from local_aws import autoscaling
     from local_aws.alarms import service as alarm_service
-    from local_aws.services import base, ecr, images, launch_templates, logs, parameters
+    from local_aws.services import base, ecr, images, launch_templates, logs, machine_images, parameters
     from local_aws.sqs import service as sqs_service
 
     for correction in (
         base,
         images,
+        machine_images,
         launch_templates,
         ecr,
         logs,

@@ -161,11 +161,12 @@ def template_version_of(names: Names, data: Record) -> str | None:
     """The version that launch template data name by themselves: in a tag, or as the image in the user data."""
     tags = [tag for row in data.get("TagSpecifications", ()) for tag in row.get("Tags", ())]
     tagged = next((str(tag["Value"]) for tag in tags if tag["Key"] == "ImageVersion"), None)
-    found = re.search(rf"/{re.escape(names.group)}:([\w][\w.-]*)", _decoded(data.get("UserData", "")))
+    found = re.search(rf"/{re.escape(names.group)}:([\w][\w.-]*)", decoded(data.get("UserData", "")))
     return tagged or (found.group(1) if found else None)
 
 
-def _decoded(user_data: str) -> str:
+def decoded(user_data: str) -> str:
+    """User data as their author wrote them."""
     try:
         return base64.b64decode(user_data, validate=True).decode(errors="replace")
     except ValueError:

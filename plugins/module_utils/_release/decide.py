@@ -80,6 +80,11 @@ def _finished(seen: Observation) -> Action:
 
 
 def _without_lock(seen: Observation) -> Action:
+    return wait_turn(seen) or _enter(seen)
+
+
+def wait_turn(seen: Observation) -> Action | None:
+    """What whoever has not got the lock does first; None where nobody else has it."""
     if seen.context.epoch is not None:
         holder = f" by {seen.lock.by}" if seen.lock else ""
         text = (
@@ -88,7 +93,7 @@ def _without_lock(seen: Observation) -> Action:
         return Action(Kind.REFUSE, text, failure=LockLost(text))
     if seen.lock is not None and not _expired(seen, seen.lock):
         return _watch(seen, seen.lock)
-    return _enter(seen)
+    return None
 
 
 def _expired(seen: Observation, lock: Lock) -> bool:

@@ -24,7 +24,7 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
 
     Raises: NotFound when the deployment was never provisioned.
     """
-    found = _describe_group(autoscaling, names.group)
+    found = describe_group(autoscaling, names.group)
     if found is None:
         raise NotFound(
             f"Deployment {names.deployment_id!r} is not provisioned here: there is no Auto Scaling group "
@@ -47,7 +47,8 @@ def read_group(autoscaling: t.Any, names: Names) -> Group:
 
 
 @aws_call("read the Auto Scaling group")
-def _describe_group(autoscaling: t.Any, name: str) -> dict[str, t.Any] | None:
+def describe_group(autoscaling: t.Any, name: str) -> dict[str, t.Any] | None:
+    """The group as AWS answers it; None where there is none."""
     groups = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     return dict(groups[0]) if groups else None
 

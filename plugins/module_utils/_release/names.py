@@ -52,6 +52,11 @@ class Names:
         return f"{self.root}/host"
 
     @property
+    def ami(self) -> str:
+        """Parameter: the machine image that bake_ami.yml has made."""
+        return f"{self.root}/ami"
+
+    @property
     def image_version(self) -> str:
         """Parameter: the version that is stable."""
         return f"{self.root}/image-version"

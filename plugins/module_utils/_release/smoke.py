@@ -79,12 +79,18 @@ def _send_batch(sqs: t.Any, url: str, bodies: t.Sequence[str]) -> None:
 
 def remove_others(sqs: t.Any, names: Names, kept: t.Collection[str]) -> None:
     """Remove the smoke queues of releases that nobody can return to."""
-    wanted = {names.smoke_queue(release_id) for release_id in kept}
-    for url in _list(sqs, names.smoke_prefix):
-        name = url.rsplit("/", 1)[1]
-        # The id of another deployment may begin with this one's: only names with a ReleaseId behind are ours.
-        if RELEASE_ID.fullmatch(name.removeprefix(names.smoke_prefix)) and name not in wanted:
-            _delete(sqs, url)
+    for release_id, url in find_queues(sqs, names).items():
+        if release_id not in kept:
+            delete_queue(sqs, url)
+
+
+def find_queues(sqs: t.Any, names: Names) -> dict[str, str]:
+    """Release ids and addresses of the deployment's smoke queues.
+
+    The id of another deployment may begin with this one's: only names with a ReleaseId behind are ours.
+    """
+    found = {url.rsplit("/", 1)[1].removeprefix(names.smoke_prefix): url for url in _list(sqs, names.smoke_prefix)}
+    return {release_id: url for release_id, url in found.items() if RELEASE_ID.fullmatch(release_id)}
 
 
 @aws_call("list the smoke queues")
@@ -94,5 +100,6 @@ def _list(sqs: t.Any, prefix: str) -> list[str]:
 
 
 @aws_call("remove a smoke queue")
-def _delete(sqs: t.Any, url: str) -> None:
+def delete_queue(sqs: t.Any, url: str) -> None:
+    """Remove one queue."""
     sqs.delete_queue(QueueUrl=url)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call, error_code
@@ -15,6 +16,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.names imp
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.user_data import user_data
 
 ID_LENGTH = 12
+DESCRIBED = re.compile(r"release ([0-9a-z]{12})")
 TAGGED = ("instance", "volume")
 
 
@@ -72,6 +74,12 @@ def description(identity: str) -> str:
     return f"release {identity}"
 
 
+def described(text: str | None) -> str | None:
+    """The release that a template version with that description was made for; None where it says none."""
+    found = DESCRIBED.fullmatch(text or "")
+    return found[1] if found else None
+
+
 @aws_call("read the launch template")
 def _versions(ec2: t.Any, name: str) -> list[dict[str, t.Any]]:
     pages = ec2.get_paginator("describe_launch_template_versions").paginate(LaunchTemplateName=name)
@@ -100,3 +108,11 @@ def create_version(ec2: t.Any, names: Names, identity: str, data: t.Mapping[str,
         LaunchTemplateName=names.group, VersionDescription=description(identity), LaunchTemplateData=dict(data)
     )
     return str(reply["LaunchTemplateVersion"]["VersionNumber"])
+
+
+@aws_call("remove launch template versions")
+def delete_versions(ec2: t.Any, names: Names, numbers: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """Remove template versions; those that EC2 keeps, with its reason. One that is gone already is not among them."""
+    reply = ec2.delete_launch_template_versions(LaunchTemplateName=names.group, Versions=list(numbers))
+    kept = reply.get("UnsuccessfullyDeletedLaunchTemplateVersions", ())
+    return [row for row in kept if row["ResponseError"].get("Code") != "launchTemplateVersionDoesNotExist"]

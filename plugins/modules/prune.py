@@ -50,12 +50,8 @@ options:
         description: Between two looks at a lock that another run holds.
         type: int
         default: 10
-      lock_renew:
-        description: After which the lock is renewed.
-        type: int
-        default: 15
       lock_expiry:
-        description: After which a lock that is not renewed may be taken over.
+        description: After which a lock that is not renewed may be taken over; this run renews its own after half of it.
         type: int
         default: 60
       lock_watch:

@@ -30,7 +30,6 @@ class LockTiming:
     """Seconds; as those of the releases, whose lock it is."""
 
     poll: int = Timing.poll
-    lock_renew: int = Timing.lock_renew
     lock_expiry: int = Timing.lock_expiry
     lock_watch: int = Timing.lock_watch
 
@@ -72,11 +71,12 @@ def _rules(params: t.Mapping[str, t.Any]) -> Rules:
 def _options(params: t.Mapping[str, t.Any]) -> Options:
     """For the lock alone: a run that wants no release."""
     given = {name: value for name, value in (params["timing"] or {}).items() if value is not None}
+    for name, seconds in given.items():
+        if seconds < 1:
+            raise InvalidInput(f"timing.{name}={seconds} is too small.")
     timing = Timing(**given)
-    if timing.lock_renew >= timing.lock_expiry:
-        raise InvalidInput(
-            f"timing.lock_renew={timing.lock_renew} must be less than timing.lock_expiry={timing.lock_expiry}."
-        )
+    # Late, so that a release which comes meanwhile waits for the end instead of meeting a holder that goes on and on.
+    timing = dataclasses.replace(timing, lock_renew=timing.lock_expiry // 2 + timing.poll)
     return Options(
         deployment_id=params["deployment_id"],
         goal=Goal.PROMOTED,

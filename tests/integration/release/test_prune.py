@@ -35,6 +35,14 @@ def fleet(harness: Harness) -> Fleet:
     return fleet
 
 
+@pytest.fixture
+def bare(harness: Harness) -> Fleet:
+    """An empty fleet to which nothing was ever released, with three versions pushed."""
+    fleet = Fleet(harness, 1)
+    push(fleet, "1.0.0", "1.1.0", "1.2.0")
+    return fleet
+
+
 def push(fleet: Fleet, *versions: str) -> None:
     """Push them one after the other."""
     for version in versions:
@@ -43,10 +51,10 @@ def push(fleet: Fleet, *versions: str) -> None:
 
 
 @pytest.fixture
-def run(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> Prune:
+def run(harness: Harness, capsys: pytest.CaptureFixture[str]) -> Prune:
     """Run the module; its JSON result."""
-    fleet.harness.server.start(ticking=False)
-    place = {"endpoint_url": fleet.harness.endpoint, "region": "us-east-1", "deployment_id": "demo"}
+    harness.server.start(ticking=False)
+    place = {"endpoint_url": harness.endpoint, "region": "us-east-1", "deployment_id": "demo"}
     keys = {"access_key": "local", "secret_key": "local", "_ansible_diff": True}
 
     def runner(*, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
@@ -109,19 +117,19 @@ def test_what_nothing_names_goes_and_a_rollback_still_finds_everything(fleet: Fl
     assert fleet.versions() == ["1.0.0"]
 
 
-def test_an_old_template_version_goes_unless_somebody_launched_an_instance_from_it(fleet: Fleet) -> None:
-    ec2 = fleet.client("ec2")
-    base = {"LaunchTemplateName": fleet.names.group, "SourceVersion": "1", "LaunchTemplateData": {}}
+def test_an_old_template_version_goes_unless_somebody_launched_an_instance_from_it(bare: Fleet) -> None:
+    ec2 = bare.client("ec2")
+    base = {"LaunchTemplateName": bare.names.group, "SourceVersion": "1", "LaunchTemplateData": {}}
     made = [ec2.create_launch_template_version(**base)["LaunchTemplateVersion"]["VersionNumber"] for _unused in "abc"]
     tagged = [{"Key": "DeploymentId", "Value": "demo"}, {"Key": "aws:ec2launchtemplate:version", "Value": str(made[0])}]
-    image = fleet.client("ec2").describe_images()["Images"][0]["ImageId"]
+    image = bare.client("ec2").describe_images()["Images"][0]["ImageId"]
     ec2.run_instances(
         ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=[{"ResourceType": "instance", "Tags": tagged}]
     )
-    pruned(fleet)
-    assert made[0] in numbers(fleet)
-    assert made[1] not in numbers(fleet)
-    assert made[2] not in numbers(fleet)
+    pruned(bare)
+    assert made[0] in numbers(bare)
+    assert made[1] not in numbers(bare)
+    assert made[2] not in numbers(bare)
 
 
 def test_smoke_queues_without_a_release_go(fleet: Fleet) -> None:
@@ -157,25 +165,25 @@ def snapshots(fleet: Fleet) -> set[str]:
     return {row["SnapshotId"] for row in rows}
 
 
-def test_machine_images_go_with_their_snapshots(fleet: Fleet) -> None:
-    ec2, ssm, names = fleet.client("ec2"), fleet.client("ssm"), fleet.names
-    old, given, baked = (bake(fleet, name) for name in ("old", "given", "baked"))
+def test_machine_images_go_with_their_snapshots(bare: Fleet) -> None:
+    ec2, ssm, names = bare.client("ec2"), bare.client("ssm"), bare.names
+    old, given, baked = (bake(bare, name) for name in ("old", "given", "baked"))
     ssm.put_parameter(Name=names.ami, Value=baked, Type="String")
     host = json.loads(ssm.get_parameter(Name=names.host)["Parameter"]["Value"])
     host["launch_template_data"]["ImageId"] = given
     ssm.put_parameter(Name=names.host, Value=json.dumps(host), Type="String", Overwrite=True)
-    before = snapshots(fleet)
-    later(fleet)
-    done = pruned(fleet)
+    before = snapshots(bare)
+    later(bare)
+    done = pruned(bare)
     assert done["removed"]["amis"] == [old]
     assert {row["ImageId"] for row in ec2.describe_images(Owners=["self"])["Images"]} >= {given, baked}
     assert len(before) == 3
-    assert len(snapshots(fleet)) == 2
+    assert len(snapshots(bare)) == 2
     ec2.deregister_image(ImageId=given)  # whoever did that left the snapshot behind
     host["launch_template_data"]["ImageId"] = baked
     ssm.put_parameter(Name=names.host, Value=json.dumps(host), Type="String", Overwrite=True)
-    assert pruned(fleet)["removed"]["snapshots"]
-    assert len(snapshots(fleet)) == 1
+    assert pruned(bare)["removed"]["snapshots"]
+    assert len(snapshots(bare)) == 1
 
 
 def test_an_open_release_refuses_it_and_loses_nothing(fleet: Fleet, run: Prune) -> None:
@@ -190,26 +198,26 @@ def test_an_open_release_refuses_it_and_loses_nothing(fleet: Fleet, run: Prune) 
     assert pruned(fleet)["changed"] is True
 
 
-def test_a_live_holder_of_the_lock_is_named_and_a_dead_one_is_outlived(fleet: Fleet) -> None:
-    ssm, names = fleet.client("ssm"), fleet.names
+def test_a_live_holder_of_the_lock_is_named_and_a_dead_one_is_outlived(bare: Fleet) -> None:
+    ssm, names = bare.client("ssm"), bare.names
     held = {
-        "Name": names.lock(fleet.ledger.epoch + 1),
+        "Name": names.lock(bare.ledger.epoch + 1),
         "Value": json.dumps({"run": "x", "owner": "ada", "host": "ci-7"}),
     }
     ssm.put_parameter(**held, Type="String")
-    sleep = fleet.sleep
+    sleep = bare.sleep
 
     def renewing(seconds: float) -> None:
         sleep(seconds)
         ssm.put_parameter(**held, Type="String", Overwrite=True)
 
-    fleet.sleep = renewing  # type: ignore[method-assign]  # the other run's clock ticks with this one's
+    bare.sleep = renewing  # type: ignore[method-assign]  # the other run's clock ticks with this one's
     with pytest.raises(LockHeld, match="ada@ci-7"):
-        pruned(fleet)
-    assert "1.1.0" in tags(fleet)
-    fleet.sleep = sleep  # type: ignore[method-assign]  # the other run has died
-    assert pruned(fleet)["changed"] is True
-    assert fleet.locks() == []
+        pruned(bare)
+    assert "1.1.0" in tags(bare)
+    bare.sleep = sleep  # type: ignore[method-assign]  # the other run has died
+    assert pruned(bare)["changed"] is True
+    assert bare.locks() == []
 
 
 class Interrupted:
@@ -258,31 +266,31 @@ def test_a_deploy_that_begins_meanwhile_waits_for_its_turn(fleet: Fleet) -> None
     assert fleet.release(version="1.4.0", percentage="100")["outcome"] == "succeeded"
 
 
-def test_a_run_that_was_overtaken_removes_nothing_more(fleet: Fleet) -> None:
-    names, ssm = fleet.names, fleet.client("ssm")
+def test_a_run_that_was_overtaken_removes_nothing_more(bare: Fleet) -> None:
+    names, ssm = bare.names, bare.client("ssm")
 
     def overtaken() -> None:
         record = json.dumps({"run": "other", "owner": "ada", "host": "ci-7"})
-        ssm.put_parameter(Name=names.lock(fleet.ledger.epoch + 1), Value=record, Type="String")
+        ssm.put_parameter(Name=names.lock(bare.ledger.epoch + 1), Value=record, Type="String")
         ledger = json.loads(ssm.get_parameter(Name=names.ledger)["Parameter"]["Value"])
         ledger["epoch"] += 1
         ssm.put_parameter(Name=names.ledger, Value=json.dumps(ledger), Type="String", Overwrite=True)
 
     options = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
-    before = tags(fleet), numbers(fleet)
+    before = tags(bare), numbers(bare)
     with pytest.raises(LockLost):
         run_prune(
-            Interrupted(fleet, overtaken), {**options, "deployment_id": "demo", **LATER}, check_mode=False, clock=fleet
+            Interrupted(bare, overtaken), {**options, "deployment_id": "demo", **LATER}, check_mode=False, clock=bare
         )
-    assert (tags(fleet), numbers(fleet)) == before
-    assert [name.rsplit("/", 1)[1] for name in fleet.locks()][-1] == str(fleet.ledger.epoch), "the other's lock stays"
+    assert (tags(bare), numbers(bare)) == before
+    assert [name.rsplit("/", 1)[1] for name in bare.locks()][-1] == str(bare.ledger.epoch), "the other's lock stays"
 
 
-def test_options_that_cannot_be_are_refused(fleet: Fleet, run: Prune) -> None:
+def test_options_that_cannot_be_are_refused(bare: Fleet, run: Prune) -> None:
     assert run(keep_versions=0)["msg"] == "keep_versions=0 must be 1 or more."
     assert run(keep_days=-1)["msg"] == "keep_days=-1 must be 0 or more."
     assert run(keep_amis=-1)["msg"] == "keep_amis=-1 must be 0 or more."
-    assert "timing.lock_renew=60" in run(timing={"lock_renew": 60})["msg"]
+    assert run(timing={"lock_expiry": 0})["msg"] == "timing.lock_expiry=0 is too small."
     assert run(keep_days=30)["changed"] is False
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ansible_collections.diffusion.fleet.plugins.modules import release
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet, make_fleet
+from tests.support.fleet import Fleet
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -25,8 +25,12 @@ Deploy = t.Callable[..., dict[str, t.Any]]
 
 @pytest.fixture
 def fleet(harness: Harness) -> Fleet:
-    """A fleet of 1 that runs 1.0.0, with 1.1.0 pushed."""
-    return make_fleet(harness, 1)
+    """An empty fleet with 1.0.0 and 1.1.0 pushed."""
+    fleet = Fleet(harness, 1)
+    fleet.build("1.0.0")
+    harness.advance(1)
+    fleet.build("1.1.0")
+    return fleet
 
 
 @pytest.fixture
@@ -124,8 +128,8 @@ def test_a_signed_image_goes_out_and_an_unsigned_one_changes_nothing(
     assert f"is not signed with the private key of {public}: there is no {tag} in repository" in refused["msg"]
     assert (fleet.ledger, fleet.locks()) == (before, [])
     attach(fleet, digest_of(fleet), sign(key, payload_of(digest_of(fleet))))
-    assert deploy()["lines"][0] == "would go from 1.0.0 to 1.1.0"
-    assert deploy(version=None)["lines"][0] == "would go from 1.0.0 to 1.1.0", "the signature is no version"
+    assert deploy()["lines"][0] == "would go from nothing to 1.1.0"
+    assert deploy(version=None)["lines"][0] == "would go from nothing to 1.1.0", "the signature is no version"
     wanted = {"require_signature": True, "signature_key": str(public)}
     assert fleet.release(version="1.1.0", percentage="100", **wanted)["outcome"] == "succeeded"
 
@@ -133,7 +137,7 @@ def test_a_signed_image_goes_out_and_an_unsigned_one_changes_nothing(
 def test_of_several_signatures_one_is_enough(fleet: Fleet, deploy: Deploy, key: ec.EllipticCurvePrivateKey) -> None:
     digest, other = digest_of(fleet), ec.generate_private_key(ec.SECP256R1())
     attach(fleet, digest, sign(other, payload_of(digest)), sign(key, payload_of(digest) + b" "))
-    assert deploy()["lines"][0] == "would go from 1.0.0 to 1.1.0"
+    assert deploy()["lines"][0] == "would go from nothing to 1.1.0"
 
 
 def test_what_does_not_count(fleet: Fleet, deploy: Deploy, key: ec.EllipticCurvePrivateKey) -> None:
@@ -174,10 +178,11 @@ def test_the_key_is_checked_first(fleet: Fleet, deploy: Deploy, tmp_path: pathli
     assert "text.pub is no readable public key in PEM" in deploy(signature_key=str(tmp_path / "text.pub"))["msg"]
     of_rsa = written(rsa.generate_private_key(65537, 2048).public_key(), tmp_path / "rsa.pub")
     assert "is no ECDSA key" in deploy(signature_key=str(of_rsa))["msg"]
-    assert deploy(require_signature=False)["lines"][0] == "would go from 1.0.0 to 1.1.0"
+    assert deploy(require_signature=False)["lines"][0] == "would go from nothing to 1.1.0"
 
 
 def test_what_is_stable_already_and_the_way_back_are_not_refused(fleet: Fleet, deploy: Deploy) -> None:
+    fleet.release(version="1.0.0")
     assert deploy(version="1.0.0")["lines"] == ["1.0.0 is stable already; nothing to do"]
     fleet.release(version="1.1.0", percentage="100")
     back = deploy(version=None, state="rolled_back")

@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
 .PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
-.PHONY: bad-candidates bench-controller bench-worker soak fuzz-bodies batching
+.PHONY: containers bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -95,6 +95,19 @@ drains: env ## 100 workers told to go in the middle of a job: none is begun twic
 
 flat: env ## Memory, threads and open files of one worker over 10,000 jobs (about 10 minutes)
 	@scripts/timed flat $(BIN)/python -m campaign.flat
+
+# The engine of `make containers`: scripts/engine/engine.sh up, base and env of that name.
+ENGINE ?= containers
+export FLEET_ENGINE_NAME := $(ENGINE)
+
+containers: env ## Tests that need a Docker engine (scripts/engine/engine.sh up containers): image, registry, docker runner
+	@scripts/timed containers $(BIN)/pytest -q tests/containers
+
+bench-image: env ## What an image of the worker and its next version cost to build, push and pull (needs the same engine)
+	@scripts/timed bench-image $(BIN)/python -m bench.image --engine $(ENGINE)
+
+locks: ## Write the lock files of the worker's image, worker_app/locks, from worker_app/requirements*.txt
+	@scripts/locks.sh
 
 RUNNER ?= process
 

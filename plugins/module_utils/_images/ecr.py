@@ -4,13 +4,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, NotFound
-from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import Blob
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import (
+    INDEX_TYPE,
+    MANIFEST_TYPE,
+    Blob,
+)
 
 BATCH = 100  # the most layers that one BatchCheckLayerAvailability takes
+MEDIA_TYPES = [
+    MANIFEST_TYPE,
+    INDEX_TYPE,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A manifest as the repository keeps it, byte for byte."""
+
+    digest: str
+    media_type: str
+    text: str
 
 
 def find_repository_uri(client: t.Any, repository: str) -> str:
@@ -48,6 +68,24 @@ def describe_image(client: t.Any, repository: str, version: str) -> str:
     """The digest of the image that bears the tag."""
     found = client.describe_images(repositoryName=repository, imageIds=[{"imageTag": version}])["imageDetails"]
     return str(found[0]["imageDigest"])
+
+
+@aws_call("read the image's manifest")
+def find_manifest(client: t.Any, repository: str, image_id: t.Mapping[str, str]) -> Manifest | None:
+    """The manifest of ``{"imageTag": …}`` or ``{"imageDigest": …}``, or None."""
+    reply = client.batch_get_image(
+        repositoryName=repository, imageIds=[dict(image_id)], acceptedMediaTypes=MEDIA_TYPES
+    )
+    for image in reply["images"]:
+        media_type = image.get("imageManifestMediaType") or MANIFEST_TYPE
+        return Manifest(image["imageId"]["imageDigest"], media_type, image["imageManifest"])
+    return None
+
+
+@aws_call("ask where a layer is")
+def download_url(client: t.Any, repository: str, digest: str) -> str:
+    """A link to the bytes of that blob, valid for some minutes."""
+    return str(client.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)["downloadUrl"])
 
 
 @aws_call("check which layers the repository holds")

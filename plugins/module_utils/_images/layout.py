@@ -7,7 +7,7 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import Image, canonical_json
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import INDEX_TYPE, Image, canonical_json
 
 TAG_ANNOTATION = "org.opencontainers.image.ref.name"
 
@@ -17,7 +17,7 @@ def layout_files(image: Image, version: str) -> dict[str, bytes]:
     descriptor = {**image.manifest.descriptor(), "annotations": {TAG_ANNOTATION: version}}
     index = {
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "mediaType": INDEX_TYPE,
         "manifests": [descriptor],
     }
     blobs = {_blob_path(blob.digest): blob.content for blob in (*image.blobs, image.manifest)}

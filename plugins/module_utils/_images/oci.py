@@ -19,11 +19,13 @@ import typing as t
 import zlib
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 VERSION_LABEL = "org.opencontainers.image.version"
 LOCK_LABEL = "org.diffusion.fleet.lock-sha256"
+SOURCE_LABEL = "org.diffusion.fleet.source-sha256"
 
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, mtime 0, system unknown
 STORED_BLOCK = 65535  # the most that a stored block of deflate holds

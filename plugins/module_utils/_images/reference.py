@@ -14,6 +14,8 @@ TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 REPOSITORY = re.compile(r"(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*")
 DEPLOYMENT_ID = re.compile(r"[a-z][a-z0-9-]{1,19}")
+# what is attached to an image bears a tag made of the image's digest: sha256-<hex>.sig, sha256-<hex>.sbom
+ATTACHMENT = re.compile(r"sha256-[a-f0-9]{64}(?:\.[a-z0-9]+)?")
 # words that the plain SSM parameters and container engines use with another meaning
 RESERVED = frozenset({"latest", "none"})
 
@@ -24,12 +26,17 @@ def validate_version(version: str) -> str:
         raise InvalidInput(
             f"version={version!r} is a reserved word: a version names one image for ever. Choose one such as 1.0.0."
         )
-    if not TAG.fullmatch(version):
+    if not TAG.fullmatch(version) or ATTACHMENT.fullmatch(version):
         raise InvalidInput(
             f"version={version!r} cannot be an image tag: use 1 to 128 letters, digits, '.', '_' or '-', "
             "not starting with '.' or '-'."
         )
     return version
+
+
+def attachment_tag(digest: str, kind: str) -> str:
+    """The tag under which something is attached to the image of that digest (``sbom``, ``sig``)."""
+    return f"{digest.replace(':', '-')}.{kind}"
 
 
 def repository_of(deployment_id: str) -> str:

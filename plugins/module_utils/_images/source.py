@@ -16,6 +16,7 @@ PACKAGE = "src/api_scheduler"
 PROJECT = "pyproject.toml"
 LOCK = "requirements.txt"
 ROOT = "app"
+DOCKERFILE = "Dockerfile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,19 @@ def read_source(directory: str) -> Source:
     paths = [*package_files(root), root / PROJECT]
     files = {f"{ROOT}/{path.relative_to(root).as_posix()}": _read(path) for path in paths}
     return Source(files, hashlib.sha256(_read(root / LOCK)).hexdigest())
+
+
+def read_build_context(directory: str, requirements: str) -> Source:
+    """What an engine builds from: the same, the Dockerfile and the lock file. Raises InvalidInput."""
+    source, root = read_source(directory), pathlib.Path(directory)
+    lock = f"locks/{requirements}.txt"
+    for needed in (DOCKERFILE, lock):
+        if not (root / needed).is_file():
+            raise InvalidInput(
+                f"source={directory}: there is no {needed}, which an engine builds from. "
+                "Write the lock files with 'make locks', or give a directory such as worker_app."
+            )
+    return Source({**source.files, **{name: _read(root / name) for name in (DOCKERFILE, lock)}}, source.lock_sha256)
 
 
 def package_files(root: pathlib.Path) -> list[pathlib.Path]:

@@ -1,0 +1,165 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The diffusion.fleet authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say whether a worker image has to be built and pushed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_plan
+short_description: Say whether a worker image has to be built and pushed by a container engine
+version_added: 0.1.0
+author:
+  - The diffusion.fleet authors (@diffusion-fleet)
+description:
+  - Holds the source of a worker application against the image that bears the version in Amazon ECR.
+  - What an engine builds has another digest each time. An image is therefore known by the sha256 of what it was built from, which
+    it carries in the label C(org.diffusion.fleet.source-sha256).
+  - A version that was pushed from other content is refused, before anything is built. A version is never overwritten.
+options:
+  deployment_id:
+    description:
+      - The deployment, whose repository is C(sd-inference-<deployment_id>).
+      - Exactly one of O(deployment_id) and O(repository) is needed.
+    type: str
+  repository:
+    description:
+      - The name of the ECR repository.
+    type: str
+  version:
+    description:
+      - The version, which becomes the tag of the image.
+    type: str
+    required: true
+  source:
+    description:
+      - Directory of the worker application, with C(Dockerfile), C(locks/), C(src/api_scheduler), C(pyproject.toml) and C(requirements.txt).
+    type: path
+    required: true
+  base_image:
+    description:
+      - What the image is built on. A tag that moves is not noticed; pin it by digest.
+    type: str
+    required: true
+  requirements:
+    description:
+      - Which lock file of C(locks/) is installed.
+    type: str
+    choices: [cuda, cpu, noop]
+    default: cuda
+extends_documentation_fragment:
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+  - diffusion.fleet._attributes.info
+  - diffusion.fleet._attributes.actiongroup_fleet
+seealso:
+  - module: diffusion.fleet.image_bundle
+  - module: diffusion.fleet.image_attachment
+"""
+
+EXAMPLES = r"""
+- name: Is there anything to build?
+  diffusion.fleet.image_plan:
+    deployment_id: demo
+    version: 1.1.0
+    source: worker_app
+    base_image: python:3.11-slim-bookworm
+  register: plan
+
+- name: Build
+  community.docker.docker_image_build:
+    name: "{{ plan.repository }}:{{ plan.version }}"
+    path: worker_app
+    args: "{{ plan.build_args }}"
+    rebuild: always
+  when: plan.build
+"""
+
+RETURN = r"""
+build:
+  description: Whether the version is not pushed yet.
+  returned: success
+  type: bool
+version:
+  description: The version.
+  returned: success
+  type: str
+  sample: 1.1.0
+repository:
+  description: The URI of the repository.
+  returned: success
+  type: str
+  sample: 123456789012.dkr.ecr.us-east-1.amazonaws.com/sd-inference-demo
+registry:
+  description: The registry's host.
+  returned: success
+  type: str
+  sample: 123456789012.dkr.ecr.us-east-1.amazonaws.com
+source_sha256:
+  description: What names the content.
+  returned: success
+  type: str
+build_args:
+  description: The arguments of the build.
+  returned: success
+  type: dict
+digest:
+  description: The digest of the pushed image, or null.
+  returned: success
+  type: str
+image:
+  description: The reference by digest, as an instance runs it, or null.
+  returned: success
+  type: str
+sbom:
+  description: Whether a bill of materials is attached to the pushed image.
+  returned: success
+  type: bool
+signed:
+  description: Whether a signature is attached to the pushed image. It is not verified here.
+  returned: success
+  type: bool
+"""
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.pushed import PlanRequest, plan
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import repository_of
+
+ARGUMENTS = {
+    "deployment_id": {"type": "str"},
+    "repository": {"type": "str"},
+    "version": {"type": "str", "required": True},
+    "source": {"type": "path", "required": True},
+    "base_image": {"type": "str", "required": True},
+    "requirements": {"type": "str", "choices": ["cuda", "cpu", "noop"], "default": "cuda"},
+}
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleAWSModule(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=True,
+        mutually_exclusive=[("deployment_id", "repository")],
+        required_one_of=[("deployment_id", "repository")],
+    )
+    params = module.params
+    try:
+        repository = params["repository"] or repository_of(params["deployment_id"])
+        result = plan(
+            module,
+            PlanRequest(
+                repository, params["version"], params["source"], params["base_image"], params["requirements"]
+            ),
+        )
+    except FleetError as error:
+        module.fail_json(msg=error.message, **error.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,9 @@ def packages(status: pathlib.Path) -> list[dict[str, str]]:
     for paragraph in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
         if fields.get("Status", "").endswith(" installed"):
-            found.append({"name": fields["Package"], "version": fields["Version"], "architecture": fields["Architecture"]})
+            found.append(
+                {"name": fields["Package"], "version": fields["Version"], "architecture": fields["Architecture"]}
+            )
     return found
 
 

@@ -114,9 +114,7 @@ def main() -> None:
     params = module.params
     try:
         repository = params["repository"] or repository_of(params["deployment_id"])
-        request = AttachmentRequest(
-            repository, params["digest"], params["kind"], params["media_type"], params["path"]
-        )
+        request = AttachmentRequest(repository, params["digest"], params["kind"], params["media_type"], params["path"])
         result = attach(module, request, check_mode=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=error.message, **error.details)

@@ -152,9 +152,7 @@ def main() -> None:
         repository = params["repository"] or repository_of(params["deployment_id"])
         result = plan(
             module,
-            PlanRequest(
-                repository, params["version"], params["source"], params["base_image"], params["requirements"]
-            ),
+            PlanRequest(repository, params["version"], params["source"], params["base_image"], params["requirements"]),
         )
     except FleetError as error:
         module.fail_json(msg=error.message, **error.details)

@@ -40,7 +40,9 @@ def decide(*, repository: str, version: str, source: str, pushed: Pushed | None)
     if pushed.source_sha256 == source:
         return "nothing"
     other = (
-        f"from other content ({pushed.source_sha256[:12]})" if pushed.source_sha256 else "by something else than a build"
+        f"from other content ({pushed.source_sha256[:12]})"
+        if pushed.source_sha256
+        else "by something else than a build"
     )
     raise Conflict(
         f"version={version} of {repository} is already pushed {other} as {pushed.digest}, and this source is "

@@ -73,9 +73,7 @@ def describe_image(client: t.Any, repository: str, version: str) -> str:
 @aws_call("read the image's manifest")
 def find_manifest(client: t.Any, repository: str, image_id: t.Mapping[str, str]) -> Manifest | None:
     """The manifest of ``{"imageTag": …}`` or ``{"imageDigest": …}``, or None."""
-    reply = client.batch_get_image(
-        repositoryName=repository, imageIds=[dict(image_id)], acceptedMediaTypes=MEDIA_TYPES
-    )
+    reply = client.batch_get_image(repositoryName=repository, imageIds=[dict(image_id)], acceptedMediaTypes=MEDIA_TYPES)
     for image in reply["images"]:
         media_type = image.get("imageManifestMediaType") or MANIFEST_TYPE
         return Manifest(image["imageId"]["imageDigest"], media_type, image["imageManifest"])

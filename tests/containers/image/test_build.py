@@ -98,7 +98,9 @@ def test_it_is_pushed_and_its_digest_recorded(site: Site, first: Run) -> None:
 
 def test_an_engine_pulls_what_is_recorded(site: Site, first: Run) -> None:
     """The labels are those of the build, so what is pushed is what was built."""
-    labels = json.loads(docker("inspect", f"{recorded('1.0.0')['image'].partition('@')[0]}:1.0.0"))[0]["Config"]["Labels"]
+    labels = json.loads(docker("inspect", f"{recorded('1.0.0')['image'].partition('@')[0]}:1.0.0"))[0]["Config"][
+        "Labels"
+    ]
     assert labels["org.diffusion.fleet.source-sha256"] == recorded("1.0.0")["source_sha256"]
 
 

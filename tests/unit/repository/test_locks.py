@@ -37,7 +37,9 @@ def test_there_are_these_locks() -> None:
 
 def test_a_lock_has_the_versions_of_the_requirements(lock: Path) -> None:
     locked = pins(lock)
-    wrong = {name: (locked[name], WANTED[name]) for name in WANTED.keys() & locked.keys() if locked[name] != WANTED[name]}
+    wrong = {
+        name: (locked[name], WANTED[name]) for name in WANTED.keys() & locked.keys() if locked[name] != WANTED[name]
+    }
     assert not wrong, "run 'make locks'"
 
 

@@ -28,7 +28,7 @@ def ask(port: str) -> str:
         answer = connection.getresponse()
         return "" if answer.status == http.client.OK else f"/health says {answer.status}: {answer.read(300).decode()}"
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer on port {port}: {error or type(error).__name__}"
+        return f"no answer on port {port}: {error!r}"
     finally:
         connection.close()
 

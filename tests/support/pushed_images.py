@@ -36,7 +36,10 @@ class Registry:
     def push_index(self, tag: str, digest: str) -> str:
         """An index over that image and an attestation, as newer builders push; its digest."""
         entries = [
-            {"digest": self.push(f"{tag}-attestation", {}, b"attestation"), "platform": {"os": "unknown", "architecture": "unknown"}},
+            {
+                "digest": self.push(f"{tag}-attestation", {}, b"attestation"),
+                "platform": {"os": "unknown", "architecture": "unknown"},
+            },
             {"digest": digest, "platform": {"os": "linux", "architecture": "amd64"}},
         ]
         index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": entries}

@@ -90,6 +90,11 @@ class Site:
             with using(engine):
                 docker("login", "--username", "AWS", "--password-stdin", self._registry, stdin=password)
 
+    def logout(self) -> None:
+        """The engine that stays."""
+        with using(self._builder):
+            docker("logout", self._registry)
+
     def deliver(self, build: Build) -> Version:
         """Build, push, pull."""
         with using(self._builder):
@@ -147,6 +152,7 @@ def sites(builder: str) -> t.Iterator[tuple[Site, str, Path]]:
             engine("trust", name, server.name, str(server.port), str(server.ca_file))
         site = Site(harness, builder, host, server.name)
         site.login()
+        stack.callback(site.logout)
         yield site, server.name, folder
 
 

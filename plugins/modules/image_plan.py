@@ -72,7 +72,7 @@ EXAMPLES = r"""
   community.docker.docker_image_build:
     name: "{{ plan.repository }}:{{ plan.version }}"
     path: worker_app
-    args: "{{ plan.build_args }}"
+    args: "{{ plan.build_args | combine({'BASE_IMAGE': 'python:3.11-slim-bookworm'}) }}"
     rebuild: always
   when: plan.build
 """
@@ -102,7 +102,7 @@ source_sha256:
   returned: success
   type: str
 build_args:
-  description: The arguments of the build.
+  description: The arguments of the build beside C(BASE_IMAGE).
   returned: success
   type: dict
 digest:

@@ -4,6 +4,7 @@
 
 readonly RESOLVER=10.0.2.3 # of slirp4netns: asks the machine's own
 readonly CHAIN=FLEET-TRUST
+readonly HOSTS_SECONDS=5.1 # Go programs, such as dockerd, look at /etc/hosts every 5 s at most
 
 namespace_exists() { ip netns list | awk '{ print $1 }' | grep -qx "$NAMESPACE"; }
 
@@ -80,7 +81,9 @@ trust() {
 
 # In place: the file is a mount in the engine's namespace, and a new file would not be seen there.
 name_gateway() {
-  grep -q " $1\$" "$WORK/etc/hosts" || printf '%s %s\n' "$GATEWAY" "$1" >>"$WORK/etc/hosts"
+  grep -q " $1\$" "$WORK/etc/hosts" && return
+  printf '%s %s\n' "$GATEWAY" "$1" >>"$WORK/etc/hosts"
+  sleep "$HOSTS_SECONDS"
 }
 
 # Port 443 of the gateway is the registry's port, for the engine (OUTPUT) and for its containers (PREROUTING).

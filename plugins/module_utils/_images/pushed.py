@@ -49,6 +49,7 @@ def plan(aws: Aws, request: PlanRequest) -> dict[str, t.Any]:
     uri = ecr.find_repository_uri(client, request.repository)
     pushed = find_pushed(client, request.repository, version)
     decision = decide(repository=request.repository, version=version, source=source, pushed=pushed)
+    # Not the base image: Ansible masks what looks like a credential in a result, and on local_aws a key is "local".
     labels = {"VERSION": version, "LOCK_SHA256": context.lock_sha256, "SOURCE_SHA256": source}
     return {
         "changed": False,
@@ -57,7 +58,7 @@ def plan(aws: Aws, request: PlanRequest) -> dict[str, t.Any]:
         "repository": uri,
         "registry": uri.split("/", 1)[0],
         "source_sha256": source,
-        "build_args": {**arguments, **labels},
+        "build_args": {"REQUIREMENTS": request.requirements, **labels},
         **_found(client, request.repository, ImageReference(uri), pushed),
     }
 

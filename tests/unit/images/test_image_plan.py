@@ -24,7 +24,6 @@ def test_a_version_that_is_not_there_is_to_be_built(run: Run) -> None:
     assert (plan["build"], plan["changed"], plan["digest"], plan["image"]) == (True, False, None, None)
     assert plan["repository"] == f"{plan['registry']}/sd-inference-demo"
     assert plan["build_args"] == {
-        "BASE_IMAGE": "python:3.11",
         "REQUIREMENTS": "noop",
         "VERSION": "1.0.0",
         "LOCK_SHA256": plan["build_args"]["LOCK_SHA256"],

@@ -40,7 +40,7 @@ def until(probe: t.Callable[[], t.Any], seconds: float = 60.0) -> t.Any:
 
 def must_run(process: subprocess.Popen[bytes], output: Path) -> bool:
     """False while the process runs; fails the test with its output once it has ended."""
-    assert process.poll() is None, output.read_text()
+    assert process.poll() is None, f"exit status {process.returncode}: {output.read_text()}"
     return False
 
 
@@ -62,6 +62,7 @@ def local_aws(folder: Path) -> t.Iterator[str]:
     try:
         until(lambda: get(f"{url}/_local/health")[0] == 200 or must_run(server, folder / "output"))
         yield url
+        must_run(server, folder / "output")  # else the tests' failures to connect would say nothing of the cause
     finally:
         server.terminate()
         server.wait(30)

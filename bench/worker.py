@@ -4,7 +4,8 @@
 All in one run on this machine, one after the other, in several rounds: a table of jobs a second, of milliseconds a job
 beyond the pipeline call, and of the idle share of the thread that draws. The queue's sides work against local_aws on
 the same processors; the servers are asked over HTTP by as many clients as keep them busy. The servers get an
-environment of their own under build/bench, which draws with the worker's libraries.
+environment of their own under build/bench, which draws with the worker's libraries. Calls on loopback are far quicker
+than any region's: ``--call-ms`` makes SQS and S3 answer later.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import statistics
 import subprocess
 import sys
 import typing as t
+import urllib.request
 
 from bench.controller import as_table
 from bench.sides import metadata
@@ -48,6 +51,14 @@ def sides(endpoint: str) -> list[Side]:
             for how, at_once in (("one at a time", 1), ("batching", AT_ONCE))
         ),
     ]
+
+
+def slow_down(endpoint: str, call_ms: float) -> None:
+    """From now on answer each call of SQS and S3 so much later, as a region does."""
+    late = [{"kind": "delay", "service": service, "seconds": call_ms / 1000} for service in ("sqs", "s3")]
+    body = json.dumps(late if call_ms else []).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/_local/faults", body), timeout=10):
+        pass
 
 
 def install_peers() -> None:
@@ -90,6 +101,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=100, help="of each side in a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--call-ms", type=float, default=0.0, help="how much later than on loopback SQS and S3 answer")
     parser.add_argument("--only", default="", help="sides whose name holds this, and the first two")
     options = parser.parse_args(arguments)
     install_peers()
@@ -98,6 +110,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         for number in range(options.rounds):
             for index, side in enumerate(sides(aws.endpoint)):
                 if index < 2 or options.only in side.name:
+                    slow_down(aws.endpoint, options.call_ms)
                     one = side.measure(options.jobs)
                     measured.setdefault(side.name, []).append(one)
                     print(f"round {number + 1}: {side.name}: {one}", file=sys.stderr, flush=True)

@@ -63,6 +63,7 @@ def machine(docker: Docker) -> collections.abc.Iterator[list[str]]:
     added = [word for name in CAPABILITIES for word in ("--cap-add", name)]
     docker.run("run", "--detach", "--name", HOST, *FLAGS, *added, "local/systemd-host:bookworm", "/sbin/container-init")
     try:
+        docker.run("exec", HOST, "sh", "-c", "until systemctl is-system-running --quiet; do sleep 0.2; done")
         docker.run("exec", HOST, "apt-get", "-qq", "update")
         brought = ("sudo", "cloud-init", "python3-apt")  # by an image of a cloud
         docker.run("exec", HOST, "apt-get", "-qq", "install", "--yes", "--no-install-recommends", *brought)
@@ -100,8 +101,7 @@ def test_the_builder_becomes_a_host(endpoint: str, docker: Docker, machine: list
     run = bake(endpoint, docker, machine, lambda _unused: None)
     assert run.code == 0, run.failures() or run.text
     host = machine[-1]
-    enabled = docker.run("exec", host, "systemctl", "is-enabled", "docker.service", "sd-health.timer")
-    assert enabled.split() == ["enabled", "enabled"]
+    assert docker.run("exec", host, "systemctl", "is-enabled", "docker.service").strip() == "enabled"
     docker.run("exec", host, "test", "-e", "/etc/systemd/system/sd-worker.service")
     with pytest.raises(Refused):
         docker.run("exec", host, "test", "-e", "/var/lib/cloud/instance")

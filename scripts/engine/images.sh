@@ -21,7 +21,7 @@ base() {
 
 hosts() {
   local_image "$HOST_IMAGE" systemd "$HOST_PACKAGES" \
-    --change 'CMD ["/sbin/container-init"]' --change 'STOPSIGNAL SIGRTMIN+3' --change 'ENV container=docker'
+    --change 'CMD ["/sbin/container-init"]' --change 'ENV container=docker'
 }
 
 # local_image TAG KIND PACKAGES IMPORT_OPTION…

@@ -300,7 +300,7 @@ def test_nothing_is_left_of_a_server_that_is_killed(docker: Docker, tmp_path: Pa
     serve = [sys.executable, "-m", "local_aws", "serve", "--runner", "docker", "--state-dir", str(tmp_path)]
     ports = ["--port", str(free_port()), "--registry-port", str(free_port())]
     server = subprocess.Popen([*serve, *ports], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
-    wait_for(lambda: (tmp_path / "state.json").exists())
+    wait_for((tmp_path / "state.json").exists)
     left_over(docker, tmp_path)
     os.kill(server.pid, signal.SIGKILL)
     server.wait()

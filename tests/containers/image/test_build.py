@@ -14,6 +14,9 @@ from pathlib import Path
 import boto3
 import pytest
 
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.signatures import refuse_unsigned
 from scripts.rehearsal.images import WORKER, ca_file
 from scripts.rehearsal.images import docker as docker_command
 from scripts.rehearsal.sources import copy_source
@@ -160,7 +163,17 @@ def test_a_signature_is_attached_where_a_key_is_given(
     assert signed.code == 0, signed.failures()
     assert [name.split(" ")[0] for name in signed.changed()] == ["Sign"]
     assert f"{site.tags()['1.0.0'].replace(':', '-')}.sig" in site.tags()
+    assert not unsigned(site, tmp_path / "cosign.pub")
+    subprocess.run(["cosign", "generate-key-pair", "--output-key-prefix", "other"], cwd=tmp_path, check=True)
+    assert unsigned(site, tmp_path / "other.pub")
     assert site.build("1.0.0", fleet_image_sign_key=str(tmp_path / "cosign.key")).changed() == []
+
+
+def unsigned(site: Site, key: Path) -> str:
+    """Why a deploy that requires a signature by this key would refuse the image."""
+    image = Release(version="1.0.0", digest=site.tags()["1.0.0"], release_id="", template_version="1", since="")
+    refused = refuse_unsigned(site.ecr, Names(DEPLOYMENT), image, str(key))
+    return refused.message if refused else ""
 
 
 def test_without_an_engine_it_says_so_and_makes_the_bundle(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

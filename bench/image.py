@@ -164,7 +164,7 @@ def measure(builder: str, requirements: str, pip_conf: str = "") -> Measured:
         build = Build(tag, "1.0.0", folder / "worker", requirements=requirements, pip_conf=pip_conf, cached=False)
         first = site.deliver(build)
         with (folder / "worker" / CHANGED).open("a", encoding="utf-8") as file:
-            file.write("\n# one more line\n")
+            file.write(f"\n# {time.time_ns()}\n")  # not what an earlier run has left in the cache
         return Measured(first, site.deliver(next_version(build)))
 
 

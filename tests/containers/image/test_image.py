@@ -10,8 +10,9 @@ import uuid
 
 import pytest
 
+from scripts.rehearsal.images import Build
 from scripts.rehearsal.images import docker as command
-from tests.containers.image.conftest import HARDENED, StartContainer, WorkerImage
+from tests.containers.image.conftest import HARDENED, NAME, StartContainer, WorkerImage
 from tests.support.saved_image import Saved, holds, saved
 from tests.worker.harness import Deployment, until
 from tests.worker.imds import Imds
@@ -117,6 +118,14 @@ def test_no_pip_and_no_compiler_are_left_for_an_intruder(image: WorkerImage) -> 
     script = "import importlib.util, shutil; print(importlib.util.find_spec('pip'), shutil.which('gcc'))"
     found = command("run", "--rm", *HARDENED, "--entrypoint", "python", image.name, "-c", script)
     assert found.split() == ["None", "None"]
+
+
+def test_built_from_nothing_again_it_has_the_same_layers(image: WorkerImage, base: str) -> None:
+    """So a host pulls nothing again because another machine has built, or because a cache was cleared."""
+    Build(f"{NAME}:again", "1.0.1", base=base, cached=False).run()
+    first, again = (inspect(name) for name in (image.name, f"{NAME}:again"))
+    assert first["Id"] != again["Id"]
+    assert first["RootFS"]["Layers"] == again["RootFS"]["Layers"]
 
 
 # ----------------------------------------------------------------------------------------------------- what it does

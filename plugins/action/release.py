@@ -22,7 +22,7 @@ class ActionModule(ModuleAction):
         """Call the module until it is done."""
         super().run(tmp, task_vars)
         end_with_the_playbook()
-        with Lines(follow=self._is_here()) as lines:
+        with Lines(follow=self.is_here()) as lines:
             arguments = {"run": uuid.uuid4().hex, **self._task.args}
             if lines.path:
                 arguments = {"hold": WHOLE_RELEASE, "progress": lines.path, **arguments}
@@ -32,7 +32,3 @@ class ActionModule(ModuleAction):
                 if result.get("failed") or result.get("done", True):
                     return {**result, "lines": lines.said}
                 arguments["context"] = result["context"]
-
-    def _is_here(self) -> bool:
-        """Whether the module will run on this machine as this user, and can write to a file of ours."""
-        return self._connection.transport == "local" and not self._play_context.become

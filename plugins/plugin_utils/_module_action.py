@@ -22,3 +22,7 @@ class ModuleAction(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             module_name=f"diffusion.fleet.{module}", module_args=dict(arguments), task_vars=task_vars
         )
         return result
+
+    def is_here(self) -> bool:
+        """Whether a module will run on this machine as this user, and can write to a file of ours."""
+        return self._connection.transport == "local" and not self._play_context.become

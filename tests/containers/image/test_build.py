@@ -99,6 +99,7 @@ def test_it_is_pushed_and_its_digest_recorded(site: Site, first: Run) -> None:
     assert recorded("1.0.0")["digest"] == digest
     assert recorded("1.0.0")["image"].endswith(f"/{REPOSITORY}@{digest}")
     assert "1.0.0 was built and pushed" in first.messages()
+    assert "  [libraries 3/3] RUN" in first.text  # on the screen, beside the result
 
 
 def test_an_engine_pulls_what_is_recorded(site: Site, first: Run) -> None:

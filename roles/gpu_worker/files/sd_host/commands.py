@@ -36,6 +36,11 @@ def worked(*command: str, seconds: float = 30) -> bool:
     return True
 
 
+def start_engine() -> None:
+    """The engine runs: one that has died is not waited for, but started. Raises CommandFailed."""
+    run("systemctl", "start", "docker.service", seconds=90)
+
+
 def remove_container() -> None:
     """No container of an earlier start is left; raises CommandFailed where Docker cannot do it."""
     if worked("docker", "container", "inspect", CONTAINER):

@@ -30,6 +30,7 @@ class Host:
         begun = time.monotonic()
         try:
             image = _image(self.settings)
+            commands.start_engine()
             commands.remove_container()
             fetched = commands.pull(image, self.settings.pull_seconds)
         except (CommandFailed, InvalidSettings) as error:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import abc
 import threading
 
 
-class Background(threading.Thread):
+class Background(threading.Thread, abc.ABC):
     """Does its ``work``; what that raised is kept. A daemon: it never holds up the end of the program."""
 
     def __init__(self, name: str) -> None:
@@ -20,6 +21,6 @@ class Background(threading.Thread):
         except Exception as error:  # noqa: BLE001  # a thread's error dies with it: kept, so that the main thread can fail with it
             self.error = error
 
+    @abc.abstractmethod
     def work(self) -> None:
         """What there is to do."""
-        raise NotImplementedError

@@ -130,12 +130,3 @@ def read_until(process: subprocess.Popen[str], text: str, seconds: float) -> str
         if time.monotonic() > deadline:
             break
     raise AssertionError(f"{text!r} was not said within {seconds} s:\n{said}")
-
-
-def eventually(condition: t.Callable[[], bool], seconds: float) -> None:
-    """Poll for something that real processes do in real time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s")
-        time.sleep(0.5)  # real processes in real time: there is no clock to advance

@@ -8,7 +8,8 @@ import signal
 import time
 import typing as t
 
-from tests.e2e.site import PATIENT, Site, eventually, read_until
+from scripts.rehearsal.traffic import wait_until
+from tests.e2e.site import PATIENT, Site, read_until
 
 
 def killed_in_a_step(site: Site, version: str) -> None:
@@ -44,7 +45,7 @@ def test_a_rollback_instead_returns_to_stable(site: Site, versions: t.Iterator[s
 def test_nobody_at_all_and_the_gate_rolls_back(site: Site, versions: t.Iterator[str]) -> None:
     before, version = site.status()["stable"], next(versions)
     killed_in_a_step(site, version)
-    eventually(lambda: site.refresh_status() == "RollbackSuccessful", 150)
+    wait_until("rollback by the gate", lambda: site.refresh_status() == "RollbackSuccessful", 150)
     assert site.template_versions() == {before["template_version"]}
     assert site.parameter("image-version") == before["version"]
     failed = site.play("deploy", expect=2, version=version, fleet_release_timing=PATIENT)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 import uuid
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.worker.harness import ROOT, SOURCE, Deployment, StartWorker, Worker, local_aws
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before the conftest.py of a folder below imports what reads it
 
 
 @pytest.fixture(scope="session")

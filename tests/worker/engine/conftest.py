@@ -3,22 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from api_scheduler.engines.diffusers_engine import DiffusersEngine
+from api_scheduler.models import Models
+from tests.worker import tiny_model
+from tests.worker.drive import nothing
+
 ROOT = Path(__file__).resolve().parents[3]
 DIGITS = ROOT / "worker_app/models/digits"
-os.environ["HF_HUB_OFFLINE"] = "1"
-sys.path.insert(0, str(ROOT / "worker_app"))
-
-from api_scheduler.engines.diffusers_engine import DiffusersEngine  # noqa: E402  # after HF_HUB_OFFLINE
-from api_scheduler.models import Models  # noqa: E402  # as above
-from tests.worker import tiny_model  # noqa: E402  # as above
-from tests.worker.drive import nothing  # noqa: E402  # as above
 
 StartEngine = t.Callable[..., DiffusersEngine]
 

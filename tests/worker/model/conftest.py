@@ -3,20 +3,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from training.library import Pipeline
+from training.measure import load
 
 ROOT = Path(__file__).resolve().parents[3]
-os.environ["HF_HUB_OFFLINE"] = "1"
-sys.path.insert(0, str(ROOT / "worker_app"))
-
-import torch  # noqa: E402  # after HF_HUB_OFFLINE, which the libraries read when imported
-
-from training.library import Pipeline  # noqa: E402  # needs the path above
-from training.measure import load  # noqa: E402  # as above
 
 
 @pytest.fixture(scope="session")

@@ -57,3 +57,24 @@ def test_prune_shows_its_plan(endpoint: str) -> None:
         assert "smoke queue of release 0123456789ab" in run.text
         left = len(sqs.list_queues(QueueNamePrefix="sd-smoke-demo-").get("QueueUrls", []))
         assert left == (1 if arguments else 0)
+
+
+def test_provision_gives_it_to_the_hosts(endpoint: str) -> None:
+    ec2, ssm = client(endpoint, "ec2"), client(endpoint, "ssm")
+    made = older_image(ec2)
+    ssm.put_parameter(Name="/sd-inference/demo/ami", Value=made, Type="String", Overwrite=True)
+    for pinned, wanted in (("", made), (base_image_id(endpoint), base_image_id(endpoint))):
+        run = play(endpoint, "provision", "-e", json.dumps({"fleet_image_id": pinned}))
+        assert run.code == 0, run.failures() or run.text
+        host = json.loads(ssm.get_parameter(Name="/sd-inference/demo/host")["Parameter"]["Value"])
+        assert host["launch_template_data"]["ImageId"] == wanted
+
+
+def test_destroy_removes_it(endpoint: str) -> None:
+    ec2 = client(endpoint, "ec2")
+    launch(ec2, BUILDER)
+    run = play(endpoint, "destroy", "-e", "confirm=demo", "-e", "delete_data=true")
+    assert run.code == 0, run.failures() or run.text
+    filters = [{"Name": "tag:Purpose", "Values": ["host-image"]}]
+    left = ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]
+    assert (images(ec2), left, builders(ec2)) == ([], [], [])

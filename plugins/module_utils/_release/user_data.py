@@ -28,7 +28,8 @@ FIRST_BOOT = """\
 set -eu
 [ ! -e /etc/systemd/system/sd-worker.service ] || exit 0
 . /etc/sd-inference/first-boot.env
-set -a; . /etc/sd-inference/worker.env; set +a
+# Its values are no words of a shell: they may have spaces.
+while IFS= read -r line; do export "$line"; done < /etc/sd-inference/worker.env
 mkdir -p /var/log/sd-inference /opt/sd-inference/ansible
 exec >>/var/log/sd-inference/host.log 2>&1
 endpoint=${AWS_ENDPOINT_URL:+--endpoint-url=$AWS_ENDPOINT_URL}

@@ -81,13 +81,13 @@ def test_user_data_that_ec2_refuses_are_refused_before() -> None:
 class Machine:
     """A stock image as far as the first boot's script goes: its commands only write down how they were called."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **environment: str) -> None:
         self.root = root
         (root / "bin").mkdir()
         for name in ("aws", "curl", "python3.11", "sha256sum"):
             self.command(name, "cat >/dev/null" if name == "sha256sum" else "echo value")
         self.command("mkdir", f'exec {self._real("mkdir")} "$@"')
-        found = told(FIRST_BOOT, SD_GROUP="sd-inference-demo")
+        found = told(FIRST_BOOT, SD_GROUP="sd-inference-demo", **environment)
         for path in (
             "/etc/sd-inference/worker.env",
             "/etc/sd-inference/first-boot.env",
@@ -138,6 +138,15 @@ def test_the_role_is_applied_from_the_artifact(machine: Machine) -> None:
     assert machine.calls("pip") == ["pip install --quiet ansible-core>=2.19,<2.20"]
     assert machine.calls("ansible-playbook")[0].endswith("diffusion.fleet.host")
     assert not [call for call in machine.calls("aws") if "ABANDON" in call]
+
+
+def test_the_environment_of_the_worker_is_handed_on_word_for_word(tmp_path: Path) -> None:
+    given = {"SD_MODELS": "turbo=s3://b/turbo/, sdxl-base=s3://b/base/", "SD_NEGATIVE": "it's $HOME; exit 3"}
+    machine = Machine(tmp_path, AWS_ENDPOINT_URL="http://10.0.0.1:4599", **given)
+    machine.command("aws", f'printf "%s|%s\n" "$SD_MODELS" "$SD_NEGATIVE" >> {tmp_path}/calls')
+    assert machine.boot() == 0
+    assert machine.calls("turbo") == ["|".join(given.values())]
+    assert machine.calls("aws")[0].startswith("aws --endpoint-url=http://10.0.0.1:4599 s3 cp")
 
 
 def test_an_image_that_has_the_unit_is_left_alone(machine: Machine) -> None:

@@ -76,6 +76,8 @@ class Fleet:
         self.traffic = Traffic()
         self.skew = dt.timedelta()
         """How far the clock of the machine that runs the module is ahead."""
+        self.meanwhile: t.Callable[[], object] | None = None
+        """What somebody else does whenever the module sleeps."""
         self._sequence: dict[str, int] = {}
         self._known: dict[str, dict[str, str]] = {}
         self._owed: dict[str, float] = {}
@@ -100,6 +102,8 @@ class Fleet:
             finished += self._work(1)
         if finished:
             self._log(finished)
+        if self.meanwhile is not None:
+            self.meanwhile()
 
     # ------------------------------------------------------------ what users do
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import sys
 import threading
 import typing as t
 import urllib.parse
@@ -14,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from sd_host.__main__ import main
+
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "roles/gpu_worker/files"))
-
-from sd_host.__main__ import main  # noqa: E402 it lies among the role's files
-
 DIGEST = "sha256:" + "a" * 64
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/sd-inference-demo@{DIGEST}"
 KEYS = {

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+
 from sd_host import agent_config
 from sd_host.__main__ import main
-
 from tests.unit.host.conftest import ROOT
 
 ROLE = ROOT / "roles/gpu_worker"

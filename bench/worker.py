@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 import statistics
 import subprocess
 import sys
 import typing as t
-import urllib.request
 
 from bench.controller import as_table
 from bench.sides import metadata
 from bench.worker_sides import OUT, PEERS, WORKER_PYTHON, Measured, bare, naive, server, worker
+from scripts.rehearsal import admin
 from scripts.rehearsal.stage import LocalAws, free_port
 
 PACKAGES = ("litserve==0.2.19", "mosec==0.9.8", "ray[serve]==2.60.0")
@@ -56,9 +55,7 @@ def sides(endpoint: str) -> list[Side]:
 def slow_down(endpoint: str, call_ms: float) -> None:
     """From now on answer each call of SQS and S3 so much later, as a region does."""
     late = [{"kind": "delay", "service": service, "seconds": call_ms / 1000} for service in ("sqs", "s3")]
-    body = json.dumps(late if call_ms else []).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/_local/faults", body), timeout=10):
-        pass
+    admin.set_faults(endpoint, *(late if call_ms else ()))
 
 
 def install_peers() -> None:

@@ -10,12 +10,12 @@ import dataclasses
 import json
 import shutil
 import typing as t
-import urllib.request
 from pathlib import Path
 
 import boto3
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.build import BuildRequest, ensure_image
+from scripts.rehearsal import admin
 from scripts.rehearsal.sources import copy_source
 from scripts.rehearsal.stage import ROOT
 from scripts.rehearsal.traffic import wait_until
@@ -201,9 +201,7 @@ class Site:
 
     def post(self, path: str, document: t.Any = None) -> None:
         """Ask local_aws for what AWS has not."""
-        body = b"" if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{self.endpoint}/_local/{path}", body, method="POST")
-        urllib.request.urlopen(request, timeout=60).close()
+        admin.post(self.endpoint, path, document)
 
     def left(self) -> int:
         """Messages of the task queue: visible, in flight and delayed."""

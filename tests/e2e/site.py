@@ -11,10 +11,10 @@ import signal
 import subprocess
 import time
 import typing as t
-import urllib.request
 
 import boto3
 
+from scripts.rehearsal.admin import set_faults
 from scripts.rehearsal.sources import copy_source
 from tests.support.playbooks import ANSIBLE_PLAYBOOK, ROOT, Run, run_playbook
 
@@ -115,9 +115,7 @@ class Site:
 
     def faults(self, faults: list[dict[str, t.Any]]) -> None:
         """Let AWS misbehave; an empty list ends it."""
-        body = json.dumps(faults).encode()
-        request = urllib.request.Request(f"{self.endpoint}/_local/faults", body, {"Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).close()
+        set_faults(self.endpoint, *faults)
 
 
 def read_until(process: subprocess.Popen[str], text: str, seconds: float) -> str:

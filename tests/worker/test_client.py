@@ -34,6 +34,7 @@ from api_scheduler.client.requests import batches
 from api_scheduler.client.results import read_result
 from api_scheduler.client.waiting import arrivals, next_pause
 from api_scheduler.clock import SystemClock
+from scripts.rehearsal.admin import set_faults
 from tests.worker.harness import SOURCE, Deployment, Worker, until
 
 SESSION = boto3.Session("test", "test", region_name="us-east-1")
@@ -60,12 +61,6 @@ def fleet(endpoint: str) -> t.Iterator[tuple[FleetClient, Deployment, Worker]]:
 
 
 Fleet = tuple[FleetClient, Deployment, Worker]
-
-
-def faults(deployment: Deployment, *documents: dict[str, t.Any]) -> None:
-    """Make AWS fail so from now on."""
-    data = json.dumps(documents).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{deployment.endpoint}/_local/faults", data=data), timeout=5).close()
 
 
 def test_many_are_sent_in_batches_and_their_results_come_as_they_are_drawn(fleet: Fleet) -> None:
@@ -126,11 +121,13 @@ def test_a_picture_may_be_begun_with_another(fleet: Fleet) -> None:
 def test_sent_again_after_a_lost_reply_it_is_drawn_once(fleet: Fleet) -> None:
     client, deployment, worker = fleet
     request = three()
-    faults(deployment, {"kind": "lost_reply", "service": "sqs", "operation": "SendMessageBatch", "times": 1})
+    set_faults(
+        deployment.endpoint, {"kind": "lost_reply", "service": "sqs", "operation": "SendMessageBatch", "times": 1}
+    )
     try:
         client.send(request)
     finally:
-        faults(deployment)
+        set_faults(deployment.endpoint)
     first = client.wait(client.send(request), 60)
     until(lambda: deployment.left() == 0)
     assert client.result(request.id) == first
@@ -160,12 +157,12 @@ def test_the_time_is_up_with_what_is_known_by_then(fleet: Fleet) -> None:
 
 def test_a_forbidden_bucket_is_an_error_at_once(fleet: Fleet) -> None:
     client, deployment, _worker = fleet
-    faults(deployment, {"kind": "denied", "service": "s3", "operation": "GetObject"})
+    set_faults(deployment.endpoint, {"kind": "denied", "service": "s3", "operation": "GetObject"})
     try:
         with pytest.raises(CallFailed, match=r"s3:ListBucket") as refused:
             client.wait("anything", 60)
     finally:
-        faults(deployment)
+        set_faults(deployment.endpoint)
     assert refused.value.code == "AccessDenied"
 
 
@@ -196,12 +193,12 @@ def test_a_look_that_fails_is_repeated_and_is_an_error_only_when_it_is_the_last(
 def test_what_was_not_sent_is_named(fleet: Fleet) -> None:
     client, deployment, _worker = fleet
     requests = [three(), three()]
-    faults(deployment, {"kind": "denied", "service": "sqs", "operation": "SendMessageBatch"})
+    set_faults(deployment.endpoint, {"kind": "denied", "service": "sqs", "operation": "SendMessageBatch"})
     try:
         with pytest.raises(NotSent) as lost:
             client.send_many(requests)
     finally:
-        faults(deployment)
+        set_faults(deployment.endpoint)
     assert (lost.value.sent, list(lost.value.refused)) == ((), [request.id for request in requests])
     with pytest.raises(NotThere, match="sd-task-queue-nobody"):
         FleetClient("nobody", SESSION, endpoint_url=deployment.endpoint).send(three())

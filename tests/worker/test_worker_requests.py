@@ -8,11 +8,11 @@ import hashlib
 import io
 import json
 import typing as t
-import urllib.request
 
 import pytest
 from PIL import Image
 
+from scripts.rehearsal.admin import set_faults
 from tests.worker.harness import Deployment, StartWorker, until
 
 
@@ -221,9 +221,9 @@ def test_a_queue_out_of_order_makes_no_failure_of_a_job_that_was_answered(
     deployment: Deployment, start: StartWorker
 ) -> None:
     # As often as botocore tries one call.
-    faults = [{"kind": "error500", "service": "sqs", "operation": "DeleteMessage", "times": 5}]
+    fault = {"kind": "error500", "service": "sqs", "operation": "DeleteMessage", "times": 5}
     worker = start().until_ready()
-    urllib.request.urlopen(f"{deployment.endpoint}/_local/faults", json.dumps(faults).encode(), timeout=5).close()
+    set_faults(deployment.endpoint, fault)
     deployment.send(request("kept"))
     jobs = worker.jobs(1)
     assert [(job["request_id"], job["outcome"]) for job in jobs] == [("kept", "succeeded")]

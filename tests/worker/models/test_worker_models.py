@@ -3,24 +3,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-import typing as t
-import urllib.request
 from pathlib import Path
 
+from scripts.rehearsal.admin import set_faults
 from tests.worker.harness import ROOT, Deployment, StartWorker, until
 from tests.worker.models.shelf import Shelf
 
 DIGITS = ROOT / "worker_app/models/digits"
-
-
-def faults(endpoint: str, *wanted: dict[str, t.Any]) -> None:
-    """Put these in force at local_aws."""
-    body = json.dumps(list(wanted)).encode()
-    request = urllib.request.Request(f"{endpoint}/_local/faults", data=body, method="POST")
-    with urllib.request.urlopen(request, timeout=10):
-        pass
 
 
 def test_a_worker_starts_from_s3_and_answers_its_probes_meanwhile(
@@ -30,7 +20,7 @@ def test_a_worker_starts_from_s3_and_answers_its_probes_meanwhile(
     location = shelf.put("models/digits", files)
     settings = {"SD_ENGINE": "diffusers", "SD_MODELS": f"one={location}", "SD_MODEL_CACHE": str(tmp_path / "cache")}
 
-    faults(deployment.endpoint, {"kind": "delay", "service": "s3", "operation": "GetObject", "seconds": 20})
+    set_faults(deployment.endpoint, {"kind": "delay", "service": "s3", "operation": "GetObject", "seconds": 20})
     slow = start(settings)
     until(lambda: slow.states() == ["warming"])
     slow.said("started")
@@ -39,7 +29,7 @@ def test_a_worker_starts_from_s3_and_answers_its_probes_meanwhile(
     assert slow.terminate() == 0
     assert time.monotonic() - began < 10
     assert "ready" not in slow.states()
-    faults(deployment.endpoint)
+    set_faults(deployment.endpoint)
 
     worker = start(settings).until_ready()
     assert [line["model"] for line in worker.said("model download done")] == ["one"]

@@ -38,7 +38,12 @@ def parse(argv: t.Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state-dir", type=Path, default=Path("build/local_aws"), help="state.json, logs, timeline")
     parser.add_argument("--port", type=int, default=4599)
     parser.add_argument("--speed", type=float, default=60.0, help="divides the constants of AWS that nobody can set")
-    parser.add_argument("--worker-python", type=Path, default=Path(".venv/worker/bin/python"))
+    parser.add_argument(
+        "--worker-python",
+        type=Path,
+        default=Path(".venv/worker/bin/python"),
+        help="what runs processes as workers; containers bring their own",
+    )
     parser.add_argument(
         "--runner",
         choices=("process", "docker"),
@@ -56,7 +61,7 @@ def parse(argv: t.Sequence[str] | None) -> argparse.Namespace:
         choices=("noop", "diffusers"),
         action="append",
         default=[],
-        help="import that engine's libraries at once, not when the first instance boots",
+        help="import that engine's libraries at once, not when the first instance boots (processes only)",
     )
     return parser.parse_args(argv)
 
@@ -65,14 +70,23 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = parse(argv)
     options.state_dir = options.state_dir.absolute()
-    if options.runner == "docker" and not options.registry_port:
-        print("--runner docker pulls its images from the registry: give --registry-port too", file=sys.stderr)
+    if (problem := _contradiction(options)) is not None:
+        print(problem, file=sys.stderr)
         return 2
     try:
         return {"start": start, "stop": stop, "status": status, "serve": serve}[options.command](options)
     except (StoreError, RunnerError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _contradiction(options: argparse.Namespace) -> str | None:
+    """What does not go together, and what to do about it."""
+    if options.runner == "docker" and not options.registry_port:
+        return "--runner docker pulls its images from the registry: give --registry-port too"
+    if options.runner == "docker" and options.preload:
+        return "--preload is for processes, each container imports its libraries itself: leave it out"
+    return None
 
 
 def _state_file(options: argparse.Namespace) -> Path:
@@ -207,8 +221,6 @@ def serve(options: argparse.Namespace) -> int:
         signal.signal(number, lambda *_unused: stopping.set())
     server.start()
     with _registry(options, world) as registry:
-        for kind in options.preload:
-            runner.preload(kind)
         state = {"pid": os.getpid(), "port": server.port, "endpoint": server.endpoint, **registry}
         _state_file(options).write_text(json.dumps(state), encoding="utf-8")
         stopping.wait()
@@ -224,7 +236,10 @@ def _runner(options: argparse.Namespace) -> Hosts:
         return DockerRunner(Path(options.state_dir), options.port)
     from local_aws.runner.process import ProcessRunner
 
-    return ProcessRunner(Path(options.state_dir), options.worker_python, f"http://127.0.0.1:{options.port}")
+    runner = ProcessRunner(Path(options.state_dir), options.worker_python, f"http://127.0.0.1:{options.port}")
+    for kind in options.preload:
+        runner.preload(kind)
+    return runner
 
 
 def _settings(options: argparse.Namespace) -> Settings:

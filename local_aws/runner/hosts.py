@@ -53,9 +53,6 @@ class Hosts(Runner, abc.ABC):
     def run(self, unit: Unit) -> Running:
         """Start the unit's worker, its output going to its log. Raises RunnerError."""
 
-    def preload(self, kind: str) -> None:
-        """Prepare for that engine, so that the first instance need not wait."""
-
     def boot(self, instance: Instance) -> None:
         """Power on, in the background; an instance without a worker's user data just runs."""
         with self._lock:

@@ -11,9 +11,9 @@ import time
 import typing as t
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from .containers import BASE_IMAGE, ROOT
+
 WORKER = ROOT / "worker_app"
-BASE_IMAGE = "local/python:3.11-slim-bookworm"
 
 
 class DockerFailed(Exception):

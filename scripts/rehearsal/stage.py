@@ -39,12 +39,12 @@ class LocalAws:
     """The server, from ``with`` to its end; it is stopped on every path."""
 
     def __init__(
-        self, port: int, state: Path = STATE, preload: str = "diffusers", options: t.Sequence[str] = ()
+        self, port: int, state: Path = STATE, preload: str | None = "diffusers", options: t.Sequence[str] = ()
     ) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
         self._port = port
         self._state = state
-        self._options = ("--preload", preload, *options)
+        self._options = (*(("--preload", preload) if preload else ()), *options)
 
     def __enter__(self) -> LocalAws:
         self._command("stop", check=False)  # of an earlier demo that was killed

@@ -190,7 +190,7 @@ def stage(played_by: Cast) -> t.Iterator[tuple[LocalAws, Engine | None]]:
         return
     options = ("--runner", "docker", "--registry-port", str(free_port()))
     with Engine(DEPLOYMENT) as engine:
-        with LocalAws(free_port(), preload="noop", options=options) as aws:
+        with LocalAws(free_port(), preload=None, options=options) as aws:
             registry = aws.state()["registry"]
             engine.trust(registry["host"], registry["port"], registry["ca_file"])
             yield aws, engine

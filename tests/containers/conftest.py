@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal.containers import environment
+from scripts.rehearsal.containers import BASE_IMAGE, environment
 from tests.support.docker import Docker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,4 +40,4 @@ def docker() -> Docker:
 def base(docker: Docker) -> str:
     """A Python to build on."""
     docker.tell("base")
-    return "local/python:3.11-slim-bookworm"
+    return BASE_IMAGE

@@ -139,6 +139,13 @@ def test_containers_of_an_earlier_server_are_removed_first(folder: Path) -> None
     runner.close()
 
 
-def test_it_needs_the_registry(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--runner", "docker"]) == 2
-    assert "give --registry-port too" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ([], "give --registry-port too"),
+        (["--registry-port", "1", "--preload", "noop"], "--preload is for processes"),
+    ],
+)
+def test_options_that_do_not_go_together(options: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--runner", "docker", *options]) == 2
+    assert problem in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import datetime as dt
 import gzip
 import hashlib
 import io
@@ -20,6 +21,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import boto3
 import pytest
 
 from local_aws.clock import SystemClock
@@ -297,17 +299,24 @@ def zygotes_of(state_dir: Path) -> list[int]:
     return found
 
 
+def token_seconds(endpoint: str) -> float:
+    """How long a new token of the registry is valid."""
+    ecr = boto3.session.Session("local", "local", region_name="us-east-1").client("ecr", endpoint_url=endpoint)
+    ends: dt.datetime = ecr.get_authorization_token()["authorizationData"][0]["expiresAt"]
+    return (ends - dt.datetime.now(dt.UTC)).total_seconds()
+
+
 def test_start_stop_and_nothing_left_after_kill_nine(tmp_path: Path) -> None:
     where = ("--state-dir", str(tmp_path), "--port", str(free_port()))
     assert cli("status", *where).returncode == 3
     registry = free_port()
-    started = cli(
-        "start", *where, "--worker-python", WORKER_PYTHON, "--preload", "noop", "--registry-port", str(registry)
-    )
+    options = ("--preload", "noop", "--registry-port", str(registry), "--registry-token-seconds", "90")
+    started = cli("start", *where, "--worker-python", WORKER_PYTHON, *options)
     assert started.returncode == 0, started.stderr
     state = json.loads((tmp_path / "state.json").read_text())
     assert state["registry"]["port"] == registry
     assert Path(state["registry"]["ca_file"]).read_text().startswith("-----BEGIN CERTIFICATE-----")
+    assert 60 < token_seconds(state["endpoint"]) <= 90
     assert "already running" in cli("start", *where).stdout
     assert cli("status", *where).returncode == 0
     wait_for(lambda: zygotes_of(tmp_path))

@@ -131,11 +131,11 @@ class Site:
         ami = ec2.describe_images()["Images"][0]["ImageId"]
         return str(ec2.run_instances(ImageId=ami, MinCount=1, MaxCount=1, **profile)["Instances"][0]["InstanceId"])
 
-    def push(self) -> str:
-        """The test's worker; its reference."""
+    def push(self, image: str = IMAGE) -> str:
+        """The test's worker, or another image; its reference."""
         token = self.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
         self.docker.login(HOST, base64.b64decode(token).decode().partition(":")[2])
-        self.docker.run("tag", IMAGE, f"{HOST}/sd:1")
+        self.docker.run("tag", image, f"{HOST}/sd:1")
         self.docker.run("push", "--quiet", f"{HOST}/sd:1")
         found = self.client("ecr").describe_images(repositoryName="sd", imageIds=[{"imageTag": "1"}])
         self.docker.run("logout", HOST)  # what instances may, they may with their role
@@ -267,7 +267,10 @@ def test_what_cannot_be_pulled_fails_the_launch_with_the_reason(site: Site) -> N
 
 
 def test_a_registry_that_refuses_fails_the_launch_with_the_reason(site: Site) -> None:
-    image = site.push()
+    new = "local/test-never-pulled:1"  # a manifest that the engine has pulled before is not asked for again
+    site.docker.import_files(new, {"file": os.urandom(16)})
+    image = site.push(new)
+    site.docker.run("image", "rm", "--force", new, f"{HOST}/sd:1")
     site.world.faults.replace([{"kind": "denied", "service": "registry", "operation": "BatchGetImage"}])
     site.boot(image)
     assert "is not authorized to perform: ecr:BatchGetImage" in site.failure().reason

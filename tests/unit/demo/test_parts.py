@@ -37,7 +37,7 @@ def test_a_digit_never_has_the_colour_of_its_background() -> None:
         assert len(set(colours)) == 2
 
 
-@pytest.mark.parametrize("edit", [sources.SMALLER_PICTURES, sources.BROKEN_SAMPLER])
+@pytest.mark.parametrize("edit", [sources.SMALLER_PICTURES, sources.BROKEN_SAMPLER, sources.BROKEN_JOBS])
 def test_the_worker_holds_the_line_that_a_version_changes(edit: sources.Edit, tmp_path: Path) -> None:
     sources.copy_source(WORKER, tmp_path / "copy", [sources.version_edit("1.0.0", "1.1.0"), edit])
     changed = tmp_path / "copy" / "src" / "api_scheduler" / edit.file

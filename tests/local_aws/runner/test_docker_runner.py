@@ -77,16 +77,19 @@ def instance() -> Instance:
 def test_a_container_has_no_rights_and_finds_the_model_and_the_gateway(runner: DockerRunner, folder: Path) -> None:
     model = folder / "digits"
     model.mkdir()
-    more = f"a={model},b=s3://bucket/b,c={folder}"
+    (folder / "other" / "digits").mkdir(parents=True)
+    more = f"a={model},b=s3://bucket/b,c={folder},d={folder}/other/digits"
     runner.start(IMAGE, {"SD_GROUP": "g", "SD_MODEL": str(model), "SD_MODELS": more}, instance())
     command = wait_for(lambda: calls(folder, "run"))[0]
     for wanted in ("--read-only", "--cap-drop ALL", "--security-opt no-new-privileges", "--tmpfs /tmp", "--rm", IMAGE):
+        assert wanted in command
+    for wanted in ("--tmpfs /var/cache/sd-inference:mode=1777", "--pull never", "--health-interval 10.0s"):
         assert wanted in command
     assert "--network" not in command
     assert f"type=bind,source={model},target=/models/digits,readonly" in command
     env = dict(line.split("=", 1) for line in (folder / "state/docker/i-1/worker.env").read_text().splitlines() if line)
     assert (env["SD_MODEL"], env["SD_GROUP"], env["SD_HTTP_PORT"]) == ("/models/digits", "g", "8080")
-    assert env["SD_MODELS"] == f"a=/models/digits,b=s3://bucket/b,c=/models/{folder.name}"
+    assert env["SD_MODELS"] == f"a=/models/digits,b=s3://bucket/b,c=/models/{folder.name},d=/models/1/digits"
     assert env["AWS_ENDPOINT_URL"] == "http://10.0.2.2:4599"
     assert env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] == "http://10.0.2.2:4599/imds/i-1/"
 
@@ -97,6 +100,24 @@ def test_without_a_gateway_containers_share_the_network(folder: Path, monkeypatc
     env = runner.environment({"SD_HTTP_PORT": "0"}, instance())
     assert (env["AWS_ENDPOINT_URL"], env["SD_HTTP_HOST"]) == ("http://127.0.0.1:4599", "127.0.0.1")
     assert int(env["SD_HTTP_PORT"]) > 0
+    runner.start(IMAGE, {}, instance())
+    assert "--network host" in wait_for(lambda: calls(folder, "run"))[0]
+    runner.stop("i-1")
+    wait_for(lambda: runner.pid("i-1") is None)
+    runner.close()
+
+
+@pytest.mark.parametrize("later", ["sd-i-1-1\tUp 9 seconds (unhealthy)\n", ""], ids=["unhealthy", "gone"])
+def test_a_container_that_was_healthy_and_is_not_is_given_up(folder: Path, later: str) -> None:
+    runner = DockerRunner(folder / "state", 4599, health_seconds=0.5)
+    runner.start(IMAGE, {}, instance())
+    (folder / "ps").write_text("sd-i-1-1\tUp 3 seconds (healthy)\n")
+    seen = len(calls(folder, "ps"))
+    wait_for(lambda: len(calls(folder, "ps")) > seen + 8)
+    assert runner.poll() == []
+    (folder / "ps").write_text(later)
+    event: HostEvent = wait_for(lambda: next(iter(runner.poll()), None))
+    assert "did not answer /health 3 times in a row" in event.reason
     runner.close()
 
 

@@ -17,15 +17,6 @@ description:
   - The artifact also bears the tag C(sha256-<hex of the image>.<kind>), under which tools look where a registry has no referrers API.
   - What is attached is never overwritten. When another document of the same kind is there, the module fails.
 options:
-  deployment_id:
-    description:
-      - The deployment, whose repository is C(sd-inference-<deployment_id>).
-      - Exactly one of O(deployment_id) and O(repository) is needed.
-    type: str
-  repository:
-    description:
-      - The name of the ECR repository.
-    type: str
   digest:
     description:
       - The digest of the image.
@@ -51,6 +42,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - diffusion.fleet._repository
   - diffusion.fleet._attributes
   - diffusion.fleet._attributes.actiongroup_fleet
 attributes:
@@ -87,15 +79,12 @@ subject:
   type: str
 """
 
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.attachment import AttachmentRequest, attach
-from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import repository_of
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.module import run
 
 ARGUMENTS = {
-    "deployment_id": {"type": "str"},
-    "repository": {"type": "str"},
     "digest": {"type": "str", "required": True},
     "path": {"type": "path", "required": True},
     "kind": {"type": "str", "choices": ["sbom", "att"], "default": "sbom"},
@@ -103,22 +92,16 @@ ARGUMENTS = {
 }
 
 
+def use_case(module: t.Any, repository: str) -> dict[str, t.Any]:
+    """Attach."""
+    params = module.params
+    request = AttachmentRequest(repository, params["digest"], params["kind"], params["media_type"], params["path"])
+    return attach(module, request, check_mode=module.check_mode)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-        mutually_exclusive=[("deployment_id", "repository")],
-        required_one_of=[("deployment_id", "repository")],
-    )
-    params = module.params
-    try:
-        repository = params["repository"] or repository_of(params["deployment_id"])
-        request = AttachmentRequest(repository, params["digest"], params["kind"], params["media_type"], params["path"])
-        result = attach(module, request, check_mode=module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(**result)
+    run(ARGUMENTS, use_case)
 
 
 if __name__ == "__main__":

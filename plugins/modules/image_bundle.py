@@ -19,15 +19,6 @@ description:
   - The same source and version give the same digest on every machine.
   - A version is never overwritten. When it already names another image, nothing is pushed and the module fails.
 options:
-  deployment_id:
-    description:
-      - The deployment, whose repository is C(sd-inference-<deployment_id>).
-      - Exactly one of O(deployment_id) and O(repository) is needed.
-    type: str
-  repository:
-    description:
-      - The name of the ECR repository.
-    type: str
   version:
     description:
       - The version, which becomes the tag of the image.
@@ -48,6 +39,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - diffusion.fleet._repository
   - diffusion.fleet._attributes
   - diffusion.fleet._attributes.actiongroup_fleet
 attributes:
@@ -122,37 +114,28 @@ output:
   type: str
 """
 
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.build import BuildRequest, ensure_image
-from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import repository_of
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.module import run
 
 ARGUMENTS = {
-    "deployment_id": {"type": "str"},
-    "repository": {"type": "str"},
     "version": {"type": "str", "required": True},
     "source": {"type": "path", "required": True},
     "output": {"type": "path"},
 }
 
 
+def use_case(module: t.Any, repository: str) -> dict[str, t.Any]:
+    """Build and push."""
+    params = module.params
+    request = BuildRequest(repository, params["version"], params["source"], params["output"])
+    return ensure_image(module, request, check_mode=module.check_mode)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-        mutually_exclusive=[("deployment_id", "repository")],
-        required_one_of=[("deployment_id", "repository")],
-    )
-    params = module.params
-    try:
-        repository = params["repository"] or repository_of(params["deployment_id"])
-        request = BuildRequest(repository, params["version"], params["source"], params["output"])
-        result = ensure_image(module, request, check_mode=module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(**result)
+    run(ARGUMENTS, use_case)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,6 @@ description:
     it carries in the label C(org.diffusion.fleet.source-sha256).
   - A version that was pushed from other content is refused, before anything is built. A version is never overwritten.
 options:
-  deployment_id:
-    description:
-      - The deployment, whose repository is C(sd-inference-<deployment_id>).
-      - Exactly one of O(deployment_id) and O(repository) is needed.
-    type: str
-  repository:
-    description:
-      - The name of the ECR repository.
-    type: str
   version:
     description:
       - The version, which becomes the tag of the image.
@@ -52,6 +43,7 @@ extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
   - amazon.aws.boto3
+  - diffusion.fleet._repository
   - diffusion.fleet._attributes.info
   - diffusion.fleet._attributes.actiongroup_fleet
 seealso:
@@ -123,15 +115,12 @@ signed:
   type: bool
 """
 
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+import typing as t
 
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.module import run
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.pushed import PlanRequest, plan
-from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import repository_of
 
 ARGUMENTS = {
-    "deployment_id": {"type": "str"},
-    "repository": {"type": "str"},
     "version": {"type": "str", "required": True},
     "source": {"type": "path", "required": True},
     "base_image": {"type": "str", "required": True},
@@ -139,24 +128,16 @@ ARGUMENTS = {
 }
 
 
+def use_case(module: t.Any, repository: str) -> dict[str, t.Any]:
+    """Compare."""
+    params = module.params
+    request = PlanRequest(repository, params["version"], params["source"], params["base_image"], params["requirements"])
+    return plan(module, request)
+
+
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
-        argument_spec=ARGUMENTS,
-        supports_check_mode=True,
-        mutually_exclusive=[("deployment_id", "repository")],
-        required_one_of=[("deployment_id", "repository")],
-    )
-    params = module.params
-    try:
-        repository = params["repository"] or repository_of(params["deployment_id"])
-        result = plan(
-            module,
-            PlanRequest(repository, params["version"], params["source"], params["base_image"], params["requirements"]),
-        )
-    except FleetError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(**result)
+    run(ARGUMENTS, use_case)
 
 
 if __name__ == "__main__":

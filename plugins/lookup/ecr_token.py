@@ -58,7 +58,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 
 
-class LookupModule(AWSLookupBase):  # type: ignore[misc]  # amazon.aws ships no types: its classes are Any to mypy
+class LookupModule(AWSLookupBase):
     """One call of the API."""
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[t.Any]:

@@ -72,7 +72,8 @@ def attach(aws: Aws, request: AttachmentRequest, *, check_mode: bool) -> dict[st
             attached_digest=there,
         )
     if there is None and not check_mode:
-        _push(client, request.repository, found, tag)
+        ecr.upload_missing(client, request.repository, found.blobs)
+        ecr.put_image(client, request.repository, found.manifest, tag)
     return {"changed": there is None, "digest": found.digest, "tag": tag, "subject": request.digest}
 
 
@@ -81,9 +82,3 @@ def _read(path: str) -> bytes:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
         raise InvalidInput(f"path={path} cannot be read: {error.strerror}.") from error
-
-
-def _push(client: t.Any, repository: str, found: Image, tag: str) -> None:
-    for blob in ecr.missing_blobs(client, repository, found.blobs):
-        ecr.upload_blob(client, repository, blob)
-    ecr.put_image(client, repository, found.manifest, tag)

@@ -60,8 +60,7 @@ def _carry_out(client: t.Any, request: BuildRequest, image: Image, plan: BuildPl
 
 
 def _push(client: t.Any, request: BuildRequest, image: Image) -> None:
-    for blob in ecr.missing_blobs(client, request.repository, image.blobs):
-        ecr.upload_blob(client, request.repository, blob)
+    ecr.upload_missing(client, request.repository, image.blobs)
     try:
         ecr.put_image(client, request.repository, image.manifest, request.version)
     except AwsError as error:

@@ -120,6 +120,12 @@ def complete_upload(client: t.Any, repository: str, upload_id: str, digest: str)
     client.complete_layer_upload(repositoryName=repository, uploadId=upload_id, layerDigests=[digest])
 
 
+def upload_missing(client: t.Any, repository: str, blobs: t.Sequence[Blob]) -> None:
+    """Bring in what the repository does not hold: it takes a manifest only with everything that it names."""
+    for blob in missing_blobs(client, repository, blobs):
+        upload_blob(client, repository, blob)
+
+
 def upload_blob(client: t.Any, repository: str, blob: Blob) -> None:
     """Bring one blob into the repository, in the parts that the registry asks for."""
     upload_id, size = initiate_upload(client, repository)

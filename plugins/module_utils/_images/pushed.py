@@ -5,16 +5,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import typing as t
-import urllib.error
-
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import EndpointUnreachable, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._images import ecr
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.blobs import read_blob
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.decision import Pushed, decide, source_sha256
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.oci import SOURCE_LABEL
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import (
@@ -23,9 +19,6 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference 
     validate_version,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._images.source import read_build_context
-
-CONFIG_BYTES = 4 * 1024 * 1024
-SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +87,7 @@ def image_labels(client: t.Any, repository: str, manifest: dict[str, t.Any]) -> 
     digest = (manifest.get("config") or {}).get("digest")
     if digest is None:
         return {}
-    document = json.loads(read_blob(ecr.download_url(client, repository, digest), digest))
+    document = json.loads(read_blob(client, repository, digest))
     return dict((document.get("config") or {}).get("Labels") or {})
 
 
@@ -104,17 +97,3 @@ def _first_image(client: t.Any, repository: str, index: dict[str, t.Any]) -> dic
             found = ecr.find_manifest(client, repository, {"imageDigest": entry["digest"]})
             return t.cast(dict[str, t.Any], json.loads(found.text)) if found else {}
     return {}
-
-
-def read_blob(url: str, digest: str) -> bytes:
-    """The bytes behind a link of the registry, checked against their digest. Raises EndpointUnreachable, NotFound."""
-    try:
-        with open_url(url, timeout=SECONDS) as response:
-            content = t.cast(bytes, response.read(CONFIG_BYTES))
-    except urllib.error.HTTPError as error:
-        raise NotFound(f"The registry does not give {digest} out: {error}. Push the image again.") from error
-    except OSError as error:
-        raise EndpointUnreachable(f"Cannot read {digest} from the registry: {error}. Check the network.") from error
-    if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
-        raise NotFound(f"What the registry gives out as {digest} has other bytes. Push the image again.")
-    return content

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 import pathlib
 import typing as t
-import urllib.error
 
-from ansible.module_utils.urls import open_url
-
-from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
-from ansible_collections.diffusion.fleet.plugins.module_utils._errors import EndpointUnreachable, InvalidInput
+from ansible_collections.diffusion.fleet.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.diffusion.fleet.plugins.module_utils._images import ecr
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.blobs import read_blob
+from ansible_collections.diffusion.fleet.plugins.module_utils._images.reference import attachment_tag
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 
@@ -35,10 +33,6 @@ else:
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ANNOTATION = "dev.cosignproject.cosign/signature"
 CLAIM = "cosign container image signature"
-MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-LARGEST = 1_000_000
-"""Bytes of a payload; cosign's have some hundred."""
-SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +43,17 @@ class Signature:
     proof: bytes
 
 
-def refuse_unsigned(ecr: t.Any, names: Names, release: Release, key_file: str) -> InvalidInput | None:
+def refuse_unsigned(client: t.Any, names: Names, release: Release, key_file: str) -> InvalidInput | None:
     """Why the release must not go out: nobody who has the private key has signed its image.
 
     Raises: InvalidInput where the key cannot be used, and the errors of the calls.
     """
     key = read_key(key_file)
-    found = list(_signatures(ecr, names.group, release.digest))
+    found = list(_signatures(client, names.group, release.digest))
     reasons = [wrong(signature, key, release.digest) for signature in found]
     if found and not all(reasons):
         return None
-    tag = _tag(release.digest)
+    tag = attachment_tag(release.digest, "sig")
     why = f"there is no {tag} in repository {names.group}" if not found else "; ".join(dict.fromkeys(reasons))
     return InvalidInput(
         f"version={release.version} ({release.digest}) is not signed with the private key of {key_file}: {why}. "
@@ -105,15 +99,12 @@ def _named(payload: bytes) -> str:
     return str(digest) if kind == CLAIM else f"a {kind}"
 
 
-def _tag(digest: str) -> str:
-    return digest.replace(":", "-") + ".sig"
-
-
-def _signatures(ecr: t.Any, repository: str, digest: str) -> t.Iterator[Signature]:
-    for layer in _manifest(ecr, repository, _tag(digest)).get("layers", ()):
+def _signatures(client: t.Any, repository: str, digest: str) -> t.Iterator[Signature]:
+    found = ecr.find_manifest(client, repository, {"imageTag": attachment_tag(digest, "sig")})
+    for layer in json.loads(found.text).get("layers", ()) if found else ():
         text = layer.get("annotations", {}).get(ANNOTATION, "")
         if layer.get("mediaType") == PAYLOAD_TYPE and text:
-            yield Signature(_blob(ecr, repository, layer), _decoded(text))
+            yield Signature(_payload(client, repository, layer["digest"]), _decoded(text))
 
 
 def _decoded(text: str) -> bytes:
@@ -123,28 +114,8 @@ def _decoded(text: str) -> bytes:
         return b""  # proves nothing
 
 
-@aws_call("read the signature of the image")
-def _manifest(ecr: t.Any, repository: str, tag: str) -> dict[str, t.Any]:
-    """The manifest under that tag; an empty one where there is none."""
-    wanted = [{"imageTag": tag}]
-    reply = ecr.batch_get_image(repositoryName=repository, imageIds=wanted, acceptedMediaTypes=list(MANIFESTS))
-    return dict(json.loads(reply["images"][0]["imageManifest"])) if reply["images"] else {}
-
-
-def _blob(ecr: t.Any, repository: str, layer: t.Mapping[str, t.Any]) -> bytes:
-    """The layer's bytes; others than it names prove nothing."""
-    content = _download(_url(ecr, repository, layer["digest"]))
-    return content if layer["digest"] == "sha256:" + hashlib.sha256(content).hexdigest() else b""
-
-
-@aws_call("find the signature of the image")
-def _url(ecr: t.Any, repository: str, digest: str) -> str:
-    return str(ecr.get_download_url_for_layer(repositoryName=repository, layerDigest=digest)["downloadUrl"])
-
-
-def _download(url: str) -> bytes:
+def _payload(client: t.Any, repository: str, digest: str) -> bytes:
     try:
-        with open_url(url, timeout=SECONDS) as answer:
-            return bytes(answer.read(LARGEST))
-    except (urllib.error.URLError, OSError) as error:
-        raise EndpointUnreachable(f"Cannot read the signature of the image: {error}") from error
+        return read_blob(client, repository, digest)
+    except NotFound:
+        return b""  # what the registry does not give out as it was named proves nothing

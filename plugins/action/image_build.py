@@ -15,7 +15,12 @@ from ansible_collections.diffusion.fleet.plugins.plugin_utils._live import Lines
 from ansible_collections.diffusion.fleet.plugins.plugin_utils._module_action import ModuleAction
 
 BUILDER = "community.docker.docker_image_build"
-OPTIONS = ("name", "path", "args", "secrets")
+ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "path": {"type": "path", "required": True},
+    "args": {"type": "dict"},
+    "secrets": {"type": "list", "elements": "dict"},
+}
 
 
 class ActionModule(ModuleAction):
@@ -24,8 +29,8 @@ class ActionModule(ModuleAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Build."""
         super().run(tmp, task_vars)
-        # Not everything: defaults of the action group are options of AWS.
-        arguments = {name: self._task.args[name] for name in OPTIONS if name in self._task.args}
+        self.validate_argument_spec(ARGUMENTS)
+        arguments = dict(self._task.args)
         with Lines(follow=self.is_here()) as lines:
             if lines.path:
                 arguments["docker_cli"] = command_line(lines.path)

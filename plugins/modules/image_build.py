@@ -39,7 +39,6 @@ options:
     elements: dict
 extends_documentation_fragment:
   - diffusion.fleet._attributes
-  - diffusion.fleet._attributes.actiongroup_fleet
 attributes:
   check_mode:
     support: full

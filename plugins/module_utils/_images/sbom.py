@@ -19,6 +19,7 @@ def document(contents: t.Mapping[str, t.Any], *, name: str, version: str, digest
         *(_distribution(found) for found in contents["distributions"]),
         *(_package(found, contents["os"]) for found in contents["packages"]),
     ]
+    once = {str(part["bom-ref"]): part for part in parts}  # as the format wants it
     image = _purl("oci", None, name.rsplit("/", 1)[-1], digest, {"repository_url": name, "tag": version})
     return {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPEC}.schema.json",
@@ -29,7 +30,7 @@ def document(contents: t.Mapping[str, t.Any], *, name: str, version: str, digest
         "metadata": {
             "component": {"type": "container", "bom-ref": image, "name": name, "version": version, "purl": image}
         },
-        "components": [_system(contents["os"]), *sorted(parts, key=lambda part: str(part["bom-ref"]))],
+        "components": [_system(contents["os"]), *(once[name] for name in sorted(once))],
     }
 
 

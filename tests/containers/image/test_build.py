@@ -77,6 +77,7 @@ def site(docker: Docker, base: str, tmp_path_factory: pytest.TempPathFactory) ->
         docker_command("logout", registry["host"])
         source = state / "worker"
         copy_source(WORKER, source, ())
+        (source / "src" / "stray.py").write_text("# no part of the package\n")
         yield Site(f"http://127.0.0.1:{port}", registry["ca_file"], source, base)
     finally:
         subprocess.run([*command, "stop", *place], cwd=ROOT, check=True, timeout=120)
@@ -108,6 +109,22 @@ def test_an_engine_pulls_what_is_recorded(site: Site, first: Run) -> None:
         "Config"
     ]["Labels"]
     assert labels["org.diffusion.fleet.source-sha256"] == recorded("1.0.0")["source_sha256"]
+
+
+def test_only_what_names_the_content_is_in_it(site: Site, first: Run) -> None:
+    image = recorded("1.0.0")["image"]
+    assert docker_command("run", "--rm", "--entrypoint", "ls", image, "/app", "/app/src").split() == [
+        *("/app:", "pyproject.toml", "src"),
+        *("/app/src:", "api_scheduler"),
+    ]
+
+
+def test_an_option_that_it_does_not_have_is_refused() -> None:
+    command = [str(Path(sys.executable).with_name("ansible")), "localhost", "-m", "diffusion.fleet.image_build"]
+    done = subprocess.run(
+        [*command, "-a", "name=worker:1 path=. tag=2"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0 and "Unsupported parameters" in done.stdout + done.stderr and "tag" in done.stdout
 
 
 def test_a_bill_of_materials_is_attached(site: Site, first: Run) -> None:

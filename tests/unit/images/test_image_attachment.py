@@ -33,6 +33,13 @@ def test_it_is_attached_once(run: Run, registry: Registry, document: pathlib.Pat
     assert {predicted["digest"], second["digest"]} == {first["digest"]}
 
 
+def test_check_mode_attaches_nothing(run: Run, registry: Registry, document: pathlib.Path) -> None:
+    digest = registry.push("1.0.0", {})
+    run("image_attachment", check=True, digest=digest, path=str(document))
+    images = registry.ecr.describe_images(repositoryName=REPOSITORY)["imageDetails"]
+    assert [image["imageTags"] for image in images] == [["1.0.0"]]
+
+
 def test_it_refers_to_the_image_and_holds_the_document(run: Run, registry: Registry, document: pathlib.Path) -> None:
     digest = registry.push("1.0.0", {})
     tag = run("image_attachment", digest=digest, path=str(document))["tag"]
@@ -44,6 +51,15 @@ def test_it_refers_to_the_image_and_holds_the_document(run: Run, registry: Regis
     url = registry.ecr.get_download_url_for_layer(repositoryName=REPOSITORY, layerDigest=layer["digest"])["downloadUrl"]
     with urllib.request.urlopen(url, timeout=10) as response:
         assert response.read() == document.read_bytes()
+
+
+def test_kind_and_type_are_those_that_are_given(run: Run, registry: Registry, document: pathlib.Path) -> None:
+    digest = registry.push("1.0.0", {})
+    done = run("image_attachment", digest=digest, path=str(document), kind="att", media_type="application/vnd.in-toto")
+    assert done["tag"] == f"{digest.replace(':', '-')}.att"
+    reply = registry.ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": done["tag"]}])
+    manifest = json.loads(reply["images"][0]["imageManifest"])
+    assert {manifest["artifactType"], manifest["layers"][0]["mediaType"]} == {"application/vnd.in-toto"}
 
 
 def test_another_document_is_refused(run: Run, registry: Registry, document: pathlib.Path) -> None:

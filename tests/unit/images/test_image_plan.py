@@ -7,8 +7,11 @@ import pathlib
 import typing as t
 
 import pytest
+from moto.ecr.models import ecr_backends
 
-from tests.support.pushed_images import Registry
+from local_aws.services import blobs
+from local_aws.store import ACCOUNT, REGION
+from tests.support.pushed_images import REPOSITORY, Registry
 
 Run = t.Callable[..., dict[str, t.Any]]
 LABEL = "org.diffusion.fleet.source-sha256"
@@ -77,11 +80,23 @@ def test_the_labels_of_an_index_are_those_of_its_image(run: Run, registry: Regis
     assert (run()["build"], run()["digest"]) == (False, index)
 
 
+def test_bytes_that_are_not_those_of_the_digest_are_not_believed(run: Run, registry: Registry) -> None:
+    built(run, registry)
+    kept = blobs.of(ecr_backends[ACCOUNT][REGION].repositories[REPOSITORY])
+    config, layer = kept
+    kept[config] = kept[layer]
+    assert f"gives out as {config} has other bytes" in run()["msg"]
+    del kept[config]
+    assert f"does not give {config} out: HTTP Error 404" in run()["msg"]
+
+
 def test_what_is_attached_is_told(run: Run, registry: Registry) -> None:
     digest = built(run, registry)
     assert (run()["sbom"], run()["signed"]) == (False, False)
     registry.push(f"{digest.replace(':', '-')}.sig", {}, b"signature")
     assert (run()["sbom"], run()["signed"]) == (False, True)
+    registry.push(f"{digest.replace(':', '-')}.sbom", {}, b"bill")
+    assert (run()["sbom"], run()["signed"]) == (True, True)
 
 
 @pytest.mark.parametrize("version", ["latest", "sha256-" + "a" * 64 + ".sig"])

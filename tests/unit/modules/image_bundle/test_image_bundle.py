@@ -149,6 +149,12 @@ def test_a_repository_may_be_named_instead(run: Run) -> None:
     assert run(deployment_id=None, repository="sd-inference-demo")["pushed"] is True
 
 
+@pytest.mark.parametrize("deployment_id", [None, "demo"])
+def test_one_repository_is_named(run: Run, deployment_id: str | None) -> None:
+    repository = "sd-inference-demo" if deployment_id else None
+    assert "deployment_id" in run(deployment_id=deployment_id, repository=repository)["msg"]
+
+
 def test_what_python_leaves_behind_does_not_count(run: Run, source: pathlib.Path) -> None:
     first = run(check=True)["digest"]
     cache = source / "src" / "api_scheduler" / "__pycache__"

@@ -38,7 +38,7 @@ VARIABLES: t.Mapping[str, t.Any] = {
     "fleet_bake_configure": True,
     "fleet_bake_connection": "community.docker.docker",
     "fleet_host_variables": {
-        # What no reachable repository carries is left out; extensions/molecule has stand-ins for it.
+        # What no reachable repository carries is left out.
         "gpu_worker_gpu": False,
         "gpu_worker_agent": False,
         "gpu_worker_registry_helper": "",

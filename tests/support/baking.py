@@ -64,7 +64,7 @@ def older_image(ec2: t.Any) -> str:
     """What an earlier run has made."""
     instance = launch(ec2)
     kinds = [{"ResourceType": kind, "Tags": [*TAGS, HOST_IMAGE]} for kind in ("image", "snapshot")]
-    made = str(ec2.create_image(InstanceId=instance, Name="older", TagSpecifications=kinds)["ImageId"])
+    made = str(ec2.create_image(InstanceId=instance, Name=f"older-{instance}", TagSpecifications=kinds)["ImageId"])
     ec2.terminate_instances(InstanceIds=[instance])
     return made
 

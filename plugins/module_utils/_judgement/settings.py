@@ -22,6 +22,11 @@ def suboptions(kind: type, types: t.Mapping[str, str | list[str]]) -> dict[str, 
     return {"type": "dict", "options": options, "default": {}}
 
 
+def stated(options: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """Of such options those that have a value; the dataclass has one for the others."""
+    return {name: value for name, value in (options or {}).items() if value is not None}
+
+
 RANGES: t.Mapping[str, tuple[float, float]] = {
     "min_jobs": (0, 1_000_000),
     "max_failure_share": (0, 1),
@@ -44,7 +49,7 @@ def make_limits(given: t.Mapping[str, t.Any] | None) -> Limits:
 
     Raises: InvalidInput.
     """
-    limits = Limits(**{name: value for name, value in (given or {}).items() if value is not None})
+    limits = Limits(**stated(given))
     for name, (low, high) in RANGES.items():
         value = getattr(limits, name)
         if not low <= value <= high:

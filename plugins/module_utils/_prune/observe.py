@@ -114,6 +114,6 @@ def _is_ours(part: Row, names: Names, rows: t.Sequence[Row]) -> bool:
 
 def _numbers(rows: t.Sequence[Row]) -> dict[str, str]:
     """What ``$Latest`` and ``$Default`` mean now."""
-    marked = {row["VersionNumber"]: "$Default" for row in rows if row.get("DefaultVersion")}
-    marked_latest = {"$Latest": str(max(row["VersionNumber"] for row in rows))}
-    return marked_latest | {name: str(number) for number, name in marked.items()}
+    meant = {"$Latest": max(row["VersionNumber"] for row in rows)}
+    meant |= (("$Default", row["VersionNumber"]) for row in rows if row.get("DefaultVersion"))
+    return {name: str(number) for name, number in meant.items()}

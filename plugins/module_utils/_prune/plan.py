@@ -135,8 +135,7 @@ def _why_image(seen: Observation, rules: Rules, named: t.Sequence[Named], row: I
 
 def _newest(seen: Observation) -> list[Image]:
     """The images that are versions, newest first."""
-    rows = (row for row in seen.images if set(row.versions) - {MOVING_TAG})
-    return sorted(rows, key=lambda row: (row.pushed, row.digest), reverse=True)
+    return sorted((row for row in seen.images if row.versions), key=lambda row: (row.pushed, row.digest), reverse=True)
 
 
 def _next(seen: Observation) -> Image | None:

@@ -13,7 +13,7 @@ import uuid
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, Clients
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.clock import Clock, SystemClock
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput
-from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import suboptions
+from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import stated, suboptions
 from ansible_collections.diffusion.fleet.plugins.module_utils._prune.observe import observe
 from ansible_collections.diffusion.fleet.plugins.module_utils._prune.plan import diff, make_plan, removals, summary
 from ansible_collections.diffusion.fleet.plugins.module_utils._prune.remove import Remover
@@ -70,12 +70,13 @@ def _rules(params: t.Mapping[str, t.Any]) -> Rules:
 
 def _options(params: t.Mapping[str, t.Any]) -> Options:
     """For the lock alone: a run that wants no release."""
-    given = {name: value for name, value in (params["timing"] or {}).items() if value is not None}
+    given = stated(params["timing"])
     for name, seconds in given.items():
         if seconds < 1:
             raise InvalidInput(f"timing.{name}={seconds} is too small.")
     timing = Timing(**given)
-    # Late, so that a release which comes meanwhile waits for the end instead of meeting a holder that goes on and on.
+    # Late, so that a release which comes meanwhile waits for the end instead of meeting a holder that goes on and on:
+    # after half of the time, since the guard renews a poll before it must.
     timing = dataclasses.replace(timing, lock_renew=timing.lock_expiry // 2 + timing.poll)
     return Options(
         deployment_id=params["deployment_id"],

@@ -9,7 +9,7 @@ import datetime as dt
 import enum
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.registry import ATTACHED
+from ansible_collections.diffusion.fleet.plugins.module_utils._release.registry import ATTACHED, is_version
 
 
 class Kind(enum.StrEnum):
@@ -49,7 +49,7 @@ class Image:
     @property
     def versions(self) -> tuple[str, ...]:
         """The tags that are versions."""
-        return tuple(tag for tag in self.tags if not ATTACHED.fullmatch(tag))
+        return tuple(tag for tag in self.tags if is_version(tag))
 
     @property
     def subjects(self) -> frozenset[str]:

@@ -17,6 +17,7 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.picture
 from ansible_collections.diffusion.fleet.plugins.module_utils._judgement.settings import (
     LIMITS_SPEC,
     make_limits,
+    stated,
     suboptions,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.decide import foresee
@@ -90,7 +91,7 @@ def make_options(params: t.Mapping[str, t.Any]) -> Options:
         host=socket.gethostname(),
         steps=tuple(params["steps"]),
         alarms=tuple(params["alarms"]),
-        timing=Timing(**_given(params["timing"])),
+        timing=Timing(**stated(params["timing"])),
         limits=make_limits(params["limits"]),
         smoke=_smoke(params["smoke"]),
         signature_key=params["signature_key"] if params["require_signature"] else None,
@@ -113,12 +114,8 @@ SAME_NAME = (
 )
 
 
-def _given(values: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
-    return {name: value for name, value in (values or {}).items() if value is not None}
-
-
 def _smoke(given: t.Mapping[str, t.Any] | None) -> Smoke:
-    smoke = Smoke(**_given(given))
+    smoke = Smoke(**stated(given))
     if smoke.golden == "fail" and smoke.payload and not HAS_PILLOW:
         raise InvalidInput("smoke.golden=fail needs Pillow on the controller: pip install Pillow, or use golden=warn.")
     if not 0 <= smoke.golden_limit <= FARTHEST:
@@ -142,7 +139,7 @@ def _check(params: t.Mapping[str, t.Any]) -> None:
     if len(params["alarms"]) > MAX_ALARMS:
         raise InvalidInput(f"alarms: {len(params['alarms'])} given, at most {MAX_ALARMS} fit beside the release's own.")
     asked = wishes(params["percentage"], params["steps"])
-    _check_timing(Timing(**_given(params["timing"])), [wish.bake for wish in asked])
+    _check_timing(Timing(**stated(params["timing"])), [wish.bake for wish in asked])
 
 
 def _check_timing(timing: Timing, bakes: t.Sequence[int | None]) -> None:

@@ -42,6 +42,14 @@ def test_a_silent_worker_is_killed_so_that_systemd_starts_it_again(host: Host, c
     assert "answered" in host.log("health-check")[-1]["problem"]
 
 
+def test_it_is_not_given_up_because_its_end_takes_a_while(host: Host, cloud: Cloud) -> None:
+    running(host)
+    cloud.health = 503
+    host.check(4)
+    assert host.commands("docker kill") == KILLED
+    assert not host.given_up
+
+
 def test_its_end_is_then_no_failed_start(host: Host, cloud: Cloud) -> None:
     host.settings["starts"] = 1
     running(host)
@@ -88,6 +96,14 @@ def test_a_worker_that_is_not_running_is_not_asked(host: Host, cloud: Cloud) -> 
     host.answer("systemctl-show", "echo activating")
     host.check(10)
     assert not host.log("health-check")
+
+
+def test_a_worker_that_has_ended_meanwhile_is_not_judged(host: Host, cloud: Cloud) -> None:
+    running(host)
+    host.call("ended", SERVICE_RESULT="exit-code", EXIT_CODE="exited", EXIT_STATUS="1")
+    cloud.health = 503
+    host.check(3)
+    assert not host.commands("docker kill") and not host.log("health-check")
 
 
 def test_a_full_disk_is_reported_without_a_restart(host: Host, cloud: Cloud) -> None:

@@ -26,6 +26,30 @@ def test_a_container_that_is_left_is_removed_first(host: Host) -> None:
     assert "docker rm --force sd-worker" in host.commands("docker")
 
 
+def test_it_is_removed_after_an_end_as_well(host: Host) -> None:
+    host.call("ended", SERVICE_RESULT="success", EXIT_CODE="exited", EXIT_STATUS="0")
+    assert "docker rm --force sd-worker" in host.commands("docker")
+
+
+def test_an_engine_that_has_died_is_started_or_given_as_the_reason(host: Host) -> None:
+    host.call("prepare")
+    assert host.commands("systemctl start") == ["systemctl start docker.service"]
+    host.answer("systemctl-start", "echo 'docker.service failed' >&2; exit 1")
+    assert host.call("prepare") == 1
+    assert "docker.service failed" in host.log("host")[-1]["reason"]
+
+
+def test_the_environment_is_read_as_systemd_reads_it(host: Host) -> None:
+    host.env["SD_IMAGE"] = f'"{IMAGE}"'
+    assert host.call("prepare") == 0
+    assert host.commands("docker image") == [f"docker image inspect {IMAGE}"]
+
+
+def test_a_log_that_cannot_be_written_keeps_no_worker_from_starting(host: Host) -> None:
+    host.settings["log_dir"] = str(host.folder / "nowhere")
+    assert host.call("prepare") == 0
+
+
 @pytest.mark.parametrize("image", ["", "repository:1.0.0"])
 def test_an_image_without_a_digest_is_refused(host: Host, image: str) -> None:
     host.env["SD_IMAGE"] = image

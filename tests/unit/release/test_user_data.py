@@ -61,6 +61,12 @@ def test_another_artifact_is_another_release() -> None:
     assert len(ids) == 3
 
 
+def test_the_order_of_variables_makes_no_other_release() -> None:
+    variables = t.cast(dict[str, t.Any], FIRST_BOOT["variables"])
+    turned = dict(reversed(variables.items()))
+    assert user_data({}, {**FIRST_BOOT, "variables": turned}) == user_data({}, FIRST_BOOT)
+
+
 @pytest.mark.parametrize("field", FIRST_BOOT)
 def test_settings_that_lack_something_are_refused(field: str) -> None:
     with pytest.raises(InvalidInput, match=field):
@@ -154,6 +160,15 @@ def test_an_image_that_has_the_unit_is_left_alone(machine: Machine) -> None:
     (machine.root / "etc/systemd/system/sd-worker.service").touch()
     assert machine.boot() == 0
     assert not machine.calls("")
+
+
+@pytest.mark.parametrize(("tool", "brought"), [("apt-get", "python3.11-venv"), ("dnf", "python3.11 python3.11-pip")])
+def test_a_python_that_is_missing_is_installed(machine: Machine, tool: str, brought: str) -> None:
+    machine.command("python3.11", f"[ -e {machine.root}/installed ]")
+    machine.command(tool, f"touch {machine.root}/installed")
+    assert machine.boot() == 0
+    assert machine.calls(tool) == [f"{tool} install -y {brought}"]
+    assert machine.calls("ansible-playbook")
 
 
 @pytest.mark.parametrize("broken", ["sha256sum", "python3.11"])

@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
-from tests.e2e.site import eventually
+from scripts.rehearsal.traffic import wait_until
 from tests.support.playbooks import ROOT, local_aws, run_playbook
 
 pytestmark = pytest.mark.slow
@@ -137,7 +137,7 @@ def older_fleet(endpoint: str) -> str:
         DesiredCapacity=1,
         VPCZoneIdentifier=subnet,
     )
-    eventually(lambda: states(endpoint, "sd-inference-old") == ["InService"], 60)
+    wait_until("the older host in service", lambda: states(endpoint, "sd-inference-old") == ["InService"], 60)
     return subnet
 
 
@@ -148,9 +148,12 @@ def states(endpoint: str, name: str) -> list[str]:
 
 def check_then_make(endpoint: str) -> None:
     """Check mode on an empty account makes nothing and does not fail."""
-    step(run_playbook(PROVISION, endpoint, "--check"))
+    real = json.dumps({"fleet_bake_configure": True})
+    assert "is a stock image" in step(run_playbook(PROVISION, endpoint, "--check", "-e", real)).text
     assert client(endpoint, "autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"] == []
-    assert step(run_playbook(PROVISION, endpoint)).changed() != []
+    made = step(run_playbook(PROVISION, endpoint))
+    assert made.changed() != []
+    assert "is a stock image" not in made.text
 
 
 def look_at_the_group(endpoint: str) -> None:
@@ -230,7 +233,7 @@ def waking_adds_one_and_takes_none_away(endpoint: str) -> None:
         )
         assert group_of(endpoint)["DesiredCapacity"] >= after
     autoscaling.set_desired_capacity(AutoScalingGroupName=NAME, DesiredCapacity=0)
-    eventually(lambda: not group_of(endpoint)["Instances"], 60)
+    wait_until("no instance left", lambda: not group_of(endpoint)["Instances"], 60)
 
 
 def second_run_changes_nothing_that_runs(endpoint: str) -> None:

@@ -265,15 +265,35 @@ def test_an_unknown_image(site: Site) -> None:
         assert reference in refused.error[1]
 
 
+def prolonged(token: str) -> str:
+    """The password of a token with another end, and the signature that it had."""
+    claims, _dot, signature = base64.b64decode(token).decode().partition(":")[2].partition(".")
+    changed = json.loads(base64.urlsafe_b64decode(claims)) | {"expires": 9e9}
+    return f"{base64.urlsafe_b64encode(json.dumps(changed).encode()).decode()}.{signature}"
+
+
 def test_a_token_is_needed(site: Site) -> None:
     assert site.ask("GET", "/v2/").status == 200
     nobody = site.ask("GET", "/v2/", authorization="")
     assert (nobody.status, nobody.error[0]) == (401, "UNAUTHORIZED")
     assert nobody.headers["WWW-Authenticate"].startswith("Basic realm=")
-    for user, password, why in (("me", "x.y", "not me"), ("AWS", "123456789012-auth-token", "given out here")):
+    for user, password, why in (
+        ("me", "x.y", "not me"),
+        ("AWS", "123456789012-auth-token", "given out here"),
+        ("AWS", prolonged(site.token()), "given out here"),
+    ):
         refused = site.ask("GET", "/v2/", authorization=base64.b64encode(f"{user}:{password}".encode()).decode())
         assert refused.status == 401
         assert why in refused.error[1]
+
+
+def test_a_token_is_good_for_one_registry(site: Site) -> None:
+    other = site.ecr.get_authorization_token(registryIds=["210987654321"])["authorizationData"][0]
+    refused = site.ask("GET", "/v2/", authorization=other["authorizationToken"])
+    assert (refused.status, refused.error) == (
+        403,
+        ("DENIED", "the token is for registry 210987654321, this is 123456789012"),
+    )
 
 
 def test_a_token_expires(site: Site) -> None:

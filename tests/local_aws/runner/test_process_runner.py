@@ -50,6 +50,7 @@ over = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: over.set())
 print(json.dumps({"event": "state", "state": "ready", "pid": os.getpid()}), flush=True)
 over.wait(120)
+threading.Event().wait(float(os.environ.get("SD_STOP_SECONDS", "0")))
 print(json.dumps({"event": "state", "state": "stopped"}), flush=True)
 """
 
@@ -101,8 +102,6 @@ class Site:
         self.server = Server(World(SystemClock(), self.runner), port=port)
 
     def client(self, service: str) -> t.Any:
-        import boto3
-
         return boto3.client(
             service,
             endpoint_url=self.server.endpoint,
@@ -201,6 +200,16 @@ def test_a_restarted_worker_ends_by_itself_and_is_started_again_as_often_as_one_
     wait_for(lambda: len(site.ready_pids()) == 5)
     assert len([line for line in site.lines() if line.get("state") == "stopped"]) == 4
     assert site.runner.poll() == []
+
+
+def test_a_host_that_is_started_again_has_stopped_first(site: Site) -> None:
+    image = site.push()
+    site.boot(image, SD_STOP_SECONDS="1.5")
+    wait_for(site.ready_pids)
+    site.runner.stop("i-1")
+    site.boot(image)
+    wait_for(lambda: len(site.ready_pids()) == 2)
+    assert [line["state"] for line in site.lines() if "state" in line] == ["ready", "stopped", "ready"]
 
 
 def test_a_worker_that_shows_no_sign_of_life_is_killed_and_given_up(site: Site) -> None:

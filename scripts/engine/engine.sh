@@ -64,7 +64,8 @@ give_up() {
 down() {
   if is_foreign; then
     say "the engine at $(cat "$WORK/foreign") is the machine's: left running"
-    rm -rf "$WORK"
+    rm -f "$WORK/foreign" # what an engine of its own has left there stays for its next up
+    rmdir --ignore-fail-on-non-empty "$WORK"
   elif [ -d "$WORK" ]; then
     need_root
     own_down

@@ -59,7 +59,12 @@ def deployment(endpoint: str) -> Deployment:
 @pytest.fixture
 def gateway(docker: Docker) -> str:
     """Where containers find this machine's 127.0.0.1."""
-    return os.environ["FLEET_ENGINE_GATEWAY"]
+    found = os.environ["FLEET_ENGINE_GATEWAY"]
+    if not found:
+        pytest.fail(
+            "this test needs an engine of its own: FLEET_ENGINE=own scripts/engine/engine.sh up NAME", pytrace=False
+        )
+    return found
 
 
 @pytest.fixture

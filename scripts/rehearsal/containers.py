@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import types
 import typing as t
 from pathlib import Path
@@ -43,8 +44,8 @@ class Engine:
         self._down()
 
     def _down(self) -> None:
-        if not self.was_up:
-            self._call("down", check=False)
+        if not self.was_up and self._call("down", check=False):
+            print(f"the engine was not taken down: {SCRIPT} down {self.name}", file=sys.stderr)
 
     def trust(self, host: str, port: int, ca_file: str) -> None:
         """That host is this machine's port, and its certificates are good."""
@@ -59,7 +60,7 @@ class Engine:
         done = subprocess.run(
             [str(SCRIPT), verb, self.name, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
         )
-        if check:
+        if verb != "status":
             print(done.stderr, end="", flush=True)
         if check and done.returncode:
             raise EngineFailed(f"engine.sh {verb} {self.name}: {done.stderr.strip() or done.returncode}")

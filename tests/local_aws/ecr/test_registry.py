@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_aws.harness import Harness
 from local_aws.registry.server import RegistryServer
@@ -160,6 +161,16 @@ def test_what_the_api_has_put_can_be_pulled(site: Site) -> None:
     assert site.ask("GET", f"/v2/team/worker/blobs/{digest_of(LAYER)}").body == LAYER
 
 
+def test_a_part_of_a_layer_begins_where_the_one_before_has_ended(site: Site) -> None:
+    upload = site.ecr.initiate_layer_upload(repositoryName="team/worker")["uploadId"]
+    where = {"repositoryName": "team/worker", "uploadId": upload, "layerPartBlob": b"12345"}
+    site.ecr.upload_layer_part(**where, partFirstByte=0, partLastByte=4)
+    for first in (0, 4, 6):
+        with pytest.raises(ClientError, match="InvalidLayerPartException"):
+            site.ecr.upload_layer_part(**where, partFirstByte=first, partLastByte=first + 4)
+    assert site.ecr.upload_layer_part(**where, partFirstByte=5, partLastByte=9)["lastByteReceived"] == 9
+
+
 def test_head_tells_size_and_digest_without_the_bytes(site: Site) -> None:
     digest = site.push("1.0.0")
     blob = site.ask("HEAD", f"/v2/team/worker/blobs/{digest_of(LAYER)}")
@@ -218,6 +229,18 @@ def test_a_manifest_needs_what_it_names(site: Site) -> None:
     assert site.put("all", index).error[0] == "MANIFEST_BLOB_UNKNOWN"
     site.push("1.0.0")
     assert site.put("all", index).status == 201
+
+
+def test_an_image_that_is_put_again_by_digest_keeps_its_tags(site: Site) -> None:
+    digest = site.push("1.0.0")
+    assert site.put(digest, manifest()).status == 201
+    found = site.ecr.describe_images(repositoryName="team/worker")["imageDetails"]
+    assert [(one["imageDigest"], one["imageTags"]) for one in found] == [(digest, ["1.0.0"])]
+
+
+def test_a_manifest_is_small(site: Site) -> None:
+    refused = site.ask("PUT", "/v2/team/worker/manifests/1", Content_Length=str(4 * 1024 * 1024 + 1))
+    assert (refused.status, refused.error) == (413, ("MANIFEST_INVALID", "a manifest has at most 4194304 bytes"))
 
 
 def test_an_immutable_tag_does_not_move(site: Site) -> None:
@@ -316,7 +339,8 @@ def test_the_list_of_tags(site: Site) -> None:
     page = site.ask("GET", "/v2/team/worker/tags/list?n=2")
     assert json.loads(page.body)["tags"] == ["a", "b"]
     following = page.headers["Link"].split(";")[0].strip("<>")
-    assert json.loads(site.ask("GET", following).body)["tags"] == ["c"]
+    last = site.ask("GET", following)
+    assert (json.loads(last.body)["tags"], last.headers["Link"]) == (["c"], None)
 
 
 def test_what_refers_to_an_image(site: Site) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "engine" / "engine.sh"
 BASE_IMAGE = "local/python:3.11-slim-bookworm"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class EngineFailed(Exception):
@@ -79,13 +80,18 @@ def environment(name: str) -> dict[str, str]:
     return {name: value for name, value in pairs if name in names}
 
 
+def ca_file() -> str:
+    """The certificates that downloads need on this machine; empty: those of the base image will do."""
+    found = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or CERTIFICATES
+    return found if Path(found).is_file() else ""
+
+
 def build_variables() -> dict[str, t.Any]:
     """How build.yml builds here: the machine's own pip settings and certificates, which stay in no layer."""
-    certificates = os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt"
     pip = Path("/etc/pip.conf")
     return {
         "fleet_image_engine": "docker",
         "fleet_image_base": BASE_IMAGE,
         "fleet_image_pip_conf": str(pip) if pip.is_file() else "",
-        "fleet_image_ca_file": certificates if Path(certificates).is_file() else "",
+        "fleet_image_ca_file": ca_file(),
     }

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 import subprocess
 import time
 import typing as t
 from pathlib import Path
 
-from .containers import BASE_IMAGE, ROOT
+from .containers import BASE_IMAGE, ROOT, ca_file
 
 WORKER = ROOT / "worker_app"
 
@@ -26,12 +24,6 @@ def docker(*arguments: str, stdin: str = "", both: bool = False) -> str:
     if done.returncode:
         raise DockerFailed(f"docker {' '.join(arguments)}: {done.stderr[-4000:]}")
     return done.stdout + (done.stderr if both else "")
-
-
-@functools.cache
-def ca_file() -> str:
-    """The certificates that downloads need on this machine; empty: those of the base image will do."""
-    return next((path for name in ("PIP_CERT", "SSL_CERT_FILE") if (path := os.environ.get(name, ""))), "")
 
 
 @dataclasses.dataclass(frozen=True)

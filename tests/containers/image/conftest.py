@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal.images import Build, DockerFailed, ca_file
+from scripts.rehearsal.containers import ca_file
+from scripts.rehearsal.images import Build, DockerFailed
 from tests.support.docker import Docker
 from tests.worker.harness import Deployment, local_aws
 
@@ -35,7 +36,7 @@ def image(docker: Docker, base: str, tmp_path_factory: pytest.TempPathFactory) -
     """The noop image, built from nothing, with a word in each secret that must not get into it."""
     folder = tmp_path_factory.mktemp("secrets")
     words = [secrets.token_hex(20) for _unused in range(2)]
-    certificates = Path(ca_file() or "/etc/ssl/certs/ca-certificates.crt").read_text()
+    certificates = Path(ca_file()).read_text()
     pip_conf, ca = folder / "pip.conf", folder / "ca.pem"
     pip_conf.write_text(f"[canary]\npassword = {words[0]}\n")
     ca.write_text(f"# {words[1]}\n{certificates}")

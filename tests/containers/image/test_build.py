@@ -17,7 +17,8 @@ import pytest
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Release
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.signatures import refuse_unsigned
-from scripts.rehearsal.images import WORKER, ca_file
+from scripts.rehearsal.containers import ca_file
+from scripts.rehearsal.images import WORKER
 from scripts.rehearsal.images import docker as docker_command
 from scripts.rehearsal.sources import copy_source
 from tests.support.docker import Docker
@@ -172,15 +173,30 @@ def test_other_content_is_refused_before_it_is_built(site: Site, first: Run) -> 
     assert site.tags() == before
 
 
+def test_a_later_run_describes_what_is_pushed_whatever_lies_under_the_tag(site: Site, first: Run, base: str) -> None:
+    digest, name = site.tags()["1.0.0"], f"{recorded('1.0.0')['image'].partition('@')[0]}:1.0.0"
+    bill = ROOT / "build/images/1.0.0/sbom.cdx.json"
+    before = bill.read_text()
+    site.ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": f"{digest.replace(':', '-')}.sbom"}])
+    docker_command("tag", base, name)
+    again = site.build("1.0.0")
+    assert again.code == 0, again.failures()
+    assert "Attach it to the image" in again.changed()
+    assert bill.read_text() == before
+
+
 def test_a_signature_is_attached_where_a_key_is_given(
     site: Site, first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COSIGN_PASSWORD", PASSWORD)
     subprocess.run(["cosign", "generate-key-pair"], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     signed = site.build("1.0.0", fleet_image_sign_key=str(tmp_path / "cosign.key"))
     assert signed.code == 0, signed.failures()
     assert [name.split(" ")[0] for name in signed.changed()] == ["Sign"]
     assert f"{site.tags()['1.0.0'].replace(':', '-')}.sig" in site.tags()
+    assert not list((tmp_path / "temporary").glob("fleet-docker-*")), "the token is left"
     assert not unsigned(site, tmp_path / "cosign.pub")
     subprocess.run(["cosign", "generate-key-pair", "--output-key-prefix", "other"], cwd=tmp_path, check=True)
     assert unsigned(site, tmp_path / "other.pub")

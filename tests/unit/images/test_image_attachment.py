@@ -24,6 +24,12 @@ def document(tmp_path: pathlib.Path) -> pathlib.Path:
     return path
 
 
+def manifest_of(registry: Registry, **image: str) -> str:
+    """A manifest as the registry keeps it."""
+    reply = registry.ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=[image])
+    return str(reply["images"][0]["imageManifest"])
+
+
 def test_it_is_attached_once(run: Run, registry: Registry, document: pathlib.Path) -> None:
     digest = registry.push("1.0.0", {})
     options = {"digest": digest, "path": str(document)}
@@ -43,11 +49,15 @@ def test_check_mode_attaches_nothing(run: Run, registry: Registry, document: pat
 def test_it_refers_to_the_image_and_holds_the_document(run: Run, registry: Registry, document: pathlib.Path) -> None:
     digest = registry.push("1.0.0", {})
     tag = run("image_attachment", digest=digest, path=str(document))["tag"]
-    reply = registry.ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": tag}])
-    manifest = json.loads(reply["images"][0]["imageManifest"])
-    assert manifest["subject"]["digest"] == digest
+    image, manifest = manifest_of(registry, imageDigest=digest), json.loads(manifest_of(registry, imageTag=tag))
+    assert manifest["subject"] == {
+        "mediaType": json.loads(image)["mediaType"],
+        "digest": digest,
+        "size": len(image.encode()),
+    }
     assert manifest["artifactType"] == "application/vnd.cyclonedx+json"
     (layer,) = manifest["layers"]
+    assert layer["annotations"] == {"org.opencontainers.image.title": document.name}
     url = registry.ecr.get_download_url_for_layer(repositoryName=REPOSITORY, layerDigest=layer["digest"])["downloadUrl"]
     with urllib.request.urlopen(url, timeout=10) as response:
         assert response.read() == document.read_bytes()
@@ -57,8 +67,7 @@ def test_kind_and_type_are_those_that_are_given(run: Run, registry: Registry, do
     digest = registry.push("1.0.0", {})
     done = run("image_attachment", digest=digest, path=str(document), kind="att", media_type="application/vnd.in-toto")
     assert done["tag"] == f"{digest.replace(':', '-')}.att"
-    reply = registry.ecr.batch_get_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": done["tag"]}])
-    manifest = json.loads(reply["images"][0]["imageManifest"])
+    manifest = json.loads(manifest_of(registry, imageTag=done["tag"]))
     assert {manifest["artifactType"], manifest["layers"][0]["mediaType"]} == {"application/vnd.in-toto"}
 
 
@@ -73,6 +82,11 @@ def test_another_document_is_refused(run: Run, registry: Registry, document: pat
 def test_an_image_that_is_not_there_is_named(run: Run, document: pathlib.Path) -> None:
     digest = "sha256:" + "a" * 64
     assert f"no image {digest}" in run("image_attachment", digest=digest, path=str(document))["msg"]
+
+
+def test_a_document_that_is_not_there_is_named(run: Run, registry: Registry, tmp_path: pathlib.Path) -> None:
+    refused = run("image_attachment", digest=registry.push("1.0.0", {}), path=str(tmp_path / "none"))
+    assert refused["msg"] == f"path={tmp_path / 'none'} cannot be read: No such file or directory."
 
 
 def test_a_release_does_not_take_it_for_a_version(run: Run, registry: Registry, document: pathlib.Path) -> None:

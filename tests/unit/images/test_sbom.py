@@ -43,6 +43,12 @@ def test_it_is_about_the_image_of_that_digest() -> None:
     assert (image["name"], image["version"]) == (NAME, "1.0.0")
 
 
+def test_another_image_has_another_serial_number() -> None:
+    cyclonedx = FilterModule().filters()["cyclonedx"]
+    other = cyclonedx(CONTENTS, name=NAME, version="1.0.0", digest=DIGEST.replace("b", "c"))
+    assert other["serialNumber"] != bill(CONTENTS)["serialNumber"]
+
+
 def test_licences_are_told_where_they_are_known() -> None:
     parts = {part["name"]: part for part in bill(CONTENTS)["components"]}
     assert parts["prometheus-client"]["licenses"] == [{"license": {"name": "Apache-2.0 AND BSD-2-Clause"}}]

@@ -34,6 +34,13 @@ def test_a_step_is_cut() -> None:
     assert len(_told_build.told("#5 [a 1/1] " + "x" * 500)) == _told_build.WIDTH
 
 
+def test_a_step_is_told_while_the_build_goes_on(tmp_path: Path) -> None:
+    seen = f"until grep -q COPY {tmp_path}/lines; do sleep 0.1; done"
+    builder = f'echo "#5 [code 1/2] COPY src" >&2; exec timeout 20 sh -c "{seen}"'
+    command = [sys.executable, _told_build.__file__, str(tmp_path / "lines"), "sh", "-c", builder]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
 def test_output_errors_and_status_pass_through(tmp_path: Path) -> None:
     builder = 'echo image; echo "#5 [code 1/2] COPY src" >&2; echo other >&2; exit 3'
     command = [sys.executable, _told_build.__file__, str(tmp_path / "lines"), "sh", "-c", builder]

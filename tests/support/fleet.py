@@ -17,6 +17,8 @@ from local_aws.runner.simulated import SimulatedRunner
 from local_aws.settings import Rules, Settings
 
 ACCOUNT = "123456789012"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
 HOOKS = (
     ("launch", "autoscaling:EC2_INSTANCE_LAUNCHING", 900, "ABANDON"),
     ("terminate", "autoscaling:EC2_INSTANCE_TERMINATING", 300, "CONTINUE"),
@@ -109,23 +111,22 @@ class Fleet:
 
     def build(self, version: str) -> str:
         """Push an image; its digest."""
-        config = self._upload(json.dumps({"version": version}).encode())
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {**config, "mediaType": "application/vnd.oci.image.config.v1+json"},
-            "layers": [],
-        }
-        text = json.dumps(manifest)
-        self.client("ecr").put_image(
-            repositoryName=self.names.group,
-            imageManifest=text,
-            imageManifestMediaType=manifest["mediaType"],
-            imageTag=version,
-        )
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        config = {**self.upload(json.dumps({"version": version}).encode()), "mediaType": CONFIG}
+        return self.put({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []}, version)
 
-    def _upload(self, blob: bytes) -> dict[str, t.Any]:
+    def put(self, manifest: t.Mapping[str, t.Any], tag: str | None = None) -> str:
+        """Push a manifest; its digest."""
+        named = {} if tag is None else {"imageTag": tag}
+        reply = self.client("ecr").put_image(
+            repositoryName=self.names.group,
+            imageManifest=json.dumps(manifest),
+            imageManifestMediaType=manifest["mediaType"],
+            **named,
+        )
+        return str(reply["image"]["imageId"]["imageDigest"])
+
+    def upload(self, blob: bytes) -> dict[str, t.Any]:
+        """Push bytes; how a manifest names them."""
         ecr, where = self.client("ecr"), {"repositoryName": self.names.group}
         digest = "sha256:" + hashlib.sha256(blob).hexdigest()
         upload = ecr.initiate_layer_upload(**where)["uploadId"]

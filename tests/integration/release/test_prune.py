@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import typing as t
 
@@ -18,13 +17,12 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._errors import (
     LockLost,
 )
 from ansible_collections.diffusion.fleet.plugins.module_utils._prune.machine_images import PURPOSE
-from ansible_collections.diffusion.fleet.plugins.module_utils._prune.run import ARGUMENT_SPEC, run_prune
 from ansible_collections.diffusion.fleet.plugins.modules import prune
 from local_aws.harness import Harness
 from tests.support.fleet import Fleet, make_fleet
+from tests.support.pruning import LATER, bake, bare_fleet, later, numbers, pruned, push, tags
 
 Prune = t.Callable[..., dict[str, t.Any]]
-LATER = {"keep_versions": 1, "keep_days": 0, "keep_amis": 0}
 
 
 @pytest.fixture
@@ -37,17 +35,8 @@ def fleet(harness: Harness) -> Fleet:
 
 @pytest.fixture
 def bare(harness: Harness) -> Fleet:
-    """An empty fleet to which nothing was ever released, with three versions pushed."""
-    fleet = Fleet(harness, 1)
-    push(fleet, "1.0.0", "1.1.0", "1.2.0")
-    return fleet
-
-
-def push(fleet: Fleet, *versions: str) -> None:
-    """Push them one after the other."""
-    for version in versions:
-        fleet.harness.advance(1)
-        fleet.build(version)
+    """An empty fleet with three versions pushed."""
+    return bare_fleet(harness)
 
 
 @pytest.fixture
@@ -64,29 +53,6 @@ def run(harness: Harness, capsys: pytest.CaptureFixture[str]) -> Prune:
         return t.cast(dict[str, t.Any], json.loads(capsys.readouterr().out))
 
     return runner
-
-
-def tags(fleet: Fleet) -> set[str]:
-    """The versions in the repository."""
-    rows = fleet.client("ecr").describe_images(repositoryName=fleet.names.group)["imageDetails"]
-    return {tag for row in rows for tag in row.get("imageTags", ())}
-
-
-def numbers(fleet: Fleet) -> set[int]:
-    """The launch template versions."""
-    rows = fleet.client("ec2").describe_launch_template_versions(LaunchTemplateName=fleet.names.group)
-    return {row["VersionNumber"] for row in rows["LaunchTemplateVersions"]}
-
-
-def later(fleet: Fleet, days: int = 3) -> None:
-    """Let days go by, for whoever asks this fleet for the time."""
-    fleet.skew = dt.timedelta(days=days)
-
-
-def pruned(fleet: Fleet, **options: t.Any) -> dict[str, t.Any]:
-    """What the use case does on the fleet's own time."""
-    defaults = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
-    return run_prune(fleet, {**defaults, "deployment_id": "demo", **LATER, **options}, check_mode=False, clock=fleet)
 
 
 def test_what_nothing_names_goes_and_a_rollback_still_finds_everything(fleet: Fleet, run: Prune) -> None:
@@ -142,20 +108,6 @@ def test_smoke_queues_without_a_release_go(fleet: Fleet) -> None:
     assert done["removed"]["smoke_queues"] == ["0123456789ab"]
     left = {url.rsplit("/", 1)[1] for url in sqs.list_queues(QueueNamePrefix="sd-smoke-")["QueueUrls"]}
     assert {names.smoke_queue(stable.release_id), "sd-smoke-demo-2-0123456789ab"} <= left
-
-
-def bake(fleet: Fleet, name: str) -> str:
-    """A machine image as bake_ami.yml leaves it."""
-    ec2 = fleet.client("ec2")
-    instance = ec2.run_instances(
-        ImageId=fleet.client("ec2").describe_images()["Images"][0]["ImageId"], MinCount=1, MaxCount=1
-    )
-    instance_id = instance["Instances"][0]["InstanceId"]
-    marks = [{"Key": "DeploymentId", "Value": "demo"}, {"Key": "Purpose", "Value": PURPOSE}]
-    kinds = [{"ResourceType": kind, "Tags": marks} for kind in ("image", "snapshot")]
-    image = str(ec2.create_image(InstanceId=instance_id, Name=name, TagSpecifications=kinds)["ImageId"])
-    ec2.terminate_instances(InstanceIds=[instance_id])
-    return image
 
 
 def snapshots(fleet: Fleet) -> set[str]:
@@ -250,9 +202,7 @@ def test_a_deploy_that_begins_meanwhile_waits_for_its_turn(fleet: Fleet) -> None
     def deploys() -> None:
         lines.extend(fleet.call(fleet.params(version="1.4.0", percentage="100"))["lines"])
 
-    options = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
-    aws = Interrupted(fleet, deploys)
-    done = run_prune(aws, {**options, "deployment_id": "demo", **LATER}, check_mode=False, clock=fleet)
+    done = pruned(fleet, Interrupted(fleet, deploys))
     assert done["changed"] is True
     assert lines[0].startswith("lock held by ")
     assert "(prune.yml)" in lines[0]
@@ -270,12 +220,9 @@ def test_a_run_that_was_overtaken_removes_nothing_more(bare: Fleet) -> None:
         ledger["epoch"] += 1
         ssm.put_parameter(Name=names.ledger, Value=json.dumps(ledger), Type="String", Overwrite=True)
 
-    options = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
     before = tags(bare), numbers(bare)
     with pytest.raises(LockLost):
-        run_prune(
-            Interrupted(bare, overtaken), {**options, "deployment_id": "demo", **LATER}, check_mode=False, clock=bare
-        )
+        pruned(bare, Interrupted(bare, overtaken))
     assert (tags(bare), numbers(bare)) == before
     assert [name.rsplit("/", 1)[1] for name in bare.locks()][-1] == str(bare.ledger.epoch), "the other's lock stays"
 

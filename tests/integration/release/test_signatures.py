@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import pathlib
 import typing as t
@@ -16,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ansible_collections.diffusion.fleet.plugins.modules import release
 from local_aws.harness import Harness
-from tests.support.fleet import Fleet
+from tests.support.fleet import CONFIG, MANIFEST, Fleet
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 Deploy = t.Callable[..., dict[str, t.Any]]
 
@@ -81,37 +79,20 @@ def digest_of(fleet: Fleet, version: str = "1.1.0") -> str:
     return str(found["imageDetails"][0]["imageDigest"])
 
 
-def attach(fleet: Fleet, digest: str, *signed: tuple[bytes, bytes]) -> None:
+def attach(fleet: Fleet, digest: str, *signed: tuple[bytes, bytes], kind: str = PAYLOAD) -> None:
     """Store payloads and their signatures where cosign does."""
     layers = [
         {
-            **upload(fleet, payload),
-            "mediaType": PAYLOAD,
+            **fleet.upload(payload),
+            "mediaType": kind,
             "annotations": {"dev.cosignproject.cosign/signature": base64.b64encode(proof).decode()},
         }
         for payload, proof in signed
     ]
-    config = {
-        **upload(fleet, b'{"config": ' + digest.encode() + b"}"),
-        "mediaType": "application/vnd.oci.image.config.v1+json",
-    }
-    text = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers})
-    fleet.client("ecr").put_image(
-        repositoryName=fleet.names.group,
-        imageManifest=text,
-        imageManifestMediaType=MANIFEST,
-        imageTag=digest.replace(":", "-") + ".sig",
-    )
-
-
-def upload(fleet: Fleet, blob: bytes) -> dict[str, t.Any]:
-    """Bytes in the repository; how a manifest names them."""
-    ecr, where = fleet.client("ecr"), {"repositoryName": fleet.names.group}
-    digest = "sha256:" + hashlib.sha256(blob).hexdigest()
-    identity = ecr.initiate_layer_upload(**where)["uploadId"]
-    ecr.upload_layer_part(**where, uploadId=identity, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob)
-    ecr.complete_layer_upload(**where, uploadId=identity, layerDigests=[digest])
-    return {"digest": digest, "size": len(blob)}
+    config = {**fleet.upload(b'{"config": ' + digest.encode() + b"}"), "mediaType": CONFIG}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}
+    fleet.harness.advance(1)
+    fleet.put(manifest, digest.replace(":", "-") + ".sig")
 
 
 def sign(key: ec.EllipticCurvePrivateKey, payload: bytes) -> tuple[bytes, bytes]:
@@ -168,6 +149,12 @@ def test_a_payload_that_was_changed_in_the_registry_does_not_count(
     _unused, proof = sign(key, payload_of(stable))
     attach(fleet, digest, (payload_of(stable).replace(stable.encode(), digest.encode()), proof))
     assert "what was signed has been changed" in deploy()["msg"]
+
+
+def test_a_layer_of_another_kind_is_no_signature(fleet: Fleet, deploy: Deploy, key: ec.EllipticCurvePrivateKey) -> None:
+    digest = digest_of(fleet)
+    attach(fleet, digest, sign(key, payload_of(digest)), kind="application/vnd.oci.image.layer.v1.tar")
+    assert "is not signed with the private key of" in deploy()["msg"]
 
 
 def test_the_key_is_checked_first(fleet: Fleet, deploy: Deploy, tmp_path: pathlib.Path) -> None:

@@ -48,6 +48,12 @@ def test_a_name_is_used_once(ec2: t.Any) -> None:
         create(ec2, "host-1")
 
 
+def test_tags_are_for_images_and_snapshots(ec2: t.Any) -> None:
+    kinds = [{"ResourceType": "volume", "Tags": TAGS}]
+    with pytest.raises(ClientError, match="volume"):
+        ec2.create_image(InstanceId=launch(ec2), Name="host-1", TagSpecifications=kinds)
+
+
 def test_a_snapshot_is_held_by_its_image(ec2: t.Any) -> None:
     made = create(ec2, "host-1")
     snapshot = ec2.describe_images(ImageIds=[made])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]

@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import io
 import json
+import os
 import ssl
 import tarfile
 import typing as t
@@ -177,6 +178,13 @@ def test_head_tells_size_and_digest_without_the_bytes(site: Site) -> None:
     image = site.ask("HEAD", "/v2/team/worker/manifests/1.0.0")
     assert (blob.status, blob.headers["Content-Length"], blob.body) == (200, str(len(LAYER)), b"")
     assert (image.headers["Docker-Content-Digest"], image.headers["Content-Length"]) == (digest, str(len(manifest())))
+
+
+def test_bytes_lie_in_the_servers_folder_without_a_name(site: Site, tmp_path: Path) -> None:
+    site.upload(LAYER)
+    held = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
+    assert [path.endswith(" (deleted)") for path in held if path.startswith(f"{tmp_path}/blob-")] == [True]
+    assert not list(tmp_path.glob("blob-*"))
 
 
 def test_a_part_of_a_blob(site: Site) -> None:

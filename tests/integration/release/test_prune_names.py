@@ -28,11 +28,12 @@ def template_versions(fleet: Fleet, count: int) -> list[str]:
 
 
 def test_what_the_group_is_set_to_stays_in_whatever_member_it_stands(bare: Fleet) -> None:
-    first, second, third, newest = template_versions(bare, 4)
+    first, second, _unused, newest = template_versions(bare, 4)
     name = bare.names.group
     templates = bare.client("ec2").describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"]
     by_id = {"LaunchTemplateId": templates[0]["LaunchTemplateId"], "Version": second}
-    overrides = [{"InstanceType": "g5.xlarge", "LaunchTemplateSpecification": by_id}]
+    machine = bake(bare, "of an override")
+    overrides = [{"InstanceType": "g5.xlarge", "LaunchTemplateSpecification": by_id, "ImageId": machine}]
     settings: list[tuple[dict[str, t.Any], set[str]]] = [
         ({"LaunchTemplate": {"LaunchTemplateName": name, "Version": "$Latest"}}, {newest}),
         (
@@ -50,9 +51,9 @@ def test_what_the_group_is_set_to_stays_in_whatever_member_it_stands(bare: Fleet
     later(bare)
     for given, stays in reversed(settings):
         bare.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=name, **given)
-        kept = pruned(bare, check=True)["kept"]["template_versions"]
-        assert {row["name"] for row in kept} == {"1", *stays}
-    assert third not in {row["name"] for row in kept}
+        kept = {kind: {row["name"] for row in rows} for kind, rows in pruned(bare, check=True)["kept"].items()}
+        assert kept["template_versions"] == {"1", *stays}
+        assert kept["amis"] == ({machine} if first in stays else set())
 
 
 def test_an_instance_is_known_by_any_of_its_tags(bare: Fleet) -> None:

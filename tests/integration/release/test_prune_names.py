@@ -96,6 +96,14 @@ def test_what_a_template_version_that_stays_runs_stays_though_no_tag_names_it(ba
     assert tags(bare) == {"1.0.0", "1.2.0"}
 
 
+def test_what_the_plain_parameters_name_stays(bare: Fleet) -> None:
+    name = f"{bare.names.root}/previous-version"
+    bare.client("ssm").put_parameter(Name=name, Value="1.0.0", Type="String", Overwrite=True)
+    later(bare)
+    pruned(bare)
+    assert tags(bare) == {"1.0.0", "1.2.0"}
+
+
 def test_parts_of_an_index_and_what_refers_to_an_image_go_with_it(bare: Fleet) -> None:
     old, newest = indexed(bare, "0.9.0"), indexed(bare, "1.3.0")
     later(bare)

@@ -244,6 +244,8 @@ def test_an_image_that_is_put_again_by_digest_keeps_its_tags(site: Site) -> None
     assert site.put(digest, manifest()).status == 201
     found = site.ecr.describe_images(repositoryName="team/worker")["imageDetails"]
     assert [(one["imageDigest"], one["imageTags"]) for one in found] == [(digest, ["1.0.0"])]
+    got = site.ecr.batch_get_image(repositoryName="team/worker", imageIds=[{"imageDigest": digest}])["images"][0]
+    assert got["imageId"] == {"imageDigest": digest, "imageTag": "1.0.0"}
 
 
 def test_a_manifest_is_small(site: Site) -> None:

@@ -52,15 +52,16 @@ def pruned(fleet: Fleet, aws: t.Any = None, *, check: bool = False) -> dict[str,
     return run_prune(aws or fleet, given, check_mode=check, clock=fleet)
 
 
-def bake(fleet: Fleet, name: str) -> str:
-    """A machine image as bake_ami.yml leaves it."""
+def bake(fleet: Fleet, name: str, purpose: str = PURPOSE) -> str:
+    """A machine image as bake_ami.yml leaves it, or one that somebody has tagged as something else."""
     ec2 = fleet.client("ec2")
     instance = ec2.run_instances(
         ImageId=fleet.client("ec2").describe_images()["Images"][0]["ImageId"], MinCount=1, MaxCount=1
     )
     instance_id = instance["Instances"][0]["InstanceId"]
-    marks = [{"Key": "DeploymentId", "Value": "demo"}, {"Key": "Purpose", "Value": PURPOSE}]
-    kinds = [{"ResourceType": kind, "Tags": marks} for kind in ("image", "snapshot")]
+    owner = {"Key": "DeploymentId", "Value": "demo"}
+    marks = {"image": purpose, "snapshot": PURPOSE}
+    kinds = [{"ResourceType": kind, "Tags": [owner, {"Key": "Purpose", "Value": mark}]} for kind, mark in marks.items()]
     image = str(ec2.create_image(InstanceId=instance_id, Name=name, TagSpecifications=kinds)["ImageId"])
     ec2.terminate_instances(InstanceIds=[instance_id])
     return image

@@ -210,6 +210,15 @@ def test_a_deploy_that_begins_meanwhile_waits_for_its_turn(fleet: Fleet) -> None
     assert fleet.release(version="1.4.0", percentage="100")["outcome"] == "succeeded"
 
 
+def test_what_somebody_names_before_the_lock_is_held_stays(bare: Fleet) -> None:
+    def named() -> None:
+        name = f"{bare.names.root}/previous-version"
+        bare.client("ssm").put_parameter(Name=name, Value="1.0.0", Type="String", Overwrite=True)
+
+    assert pruned(bare, Interrupted(bare, named))["changed"] is True
+    assert tags(bare) == {"1.0.0", "1.2.0"}
+
+
 def test_a_run_that_was_overtaken_removes_nothing_more(bare: Fleet) -> None:
     names, ssm = bare.names, bare.client("ssm")
 

@@ -83,6 +83,15 @@ def test_a_machine_image_stays_while_any_instance_of_the_account_runs_it(bare: F
     assert pruned(bare)["removed"]["amis"] == [unused]
 
 
+def test_a_machine_image_of_another_purpose_stays_and_so_does_its_snapshot(bare: Fleet) -> None:
+    other = bake(bare, "somebody's", purpose="experiments")
+    later(bare)
+    done = pruned(bare)
+    assert (done["removed"]["amis"], done["removed"]["snapshots"]) == ([], [])
+    assert done["lines"][-1].endswith("stays: another machine image uses it")
+    assert bare.client("ec2").describe_images(ImageIds=[other])["Images"] != []
+
+
 def test_what_a_template_version_that_stays_runs_stays_though_no_tag_names_it(bare: Fleet) -> None:
     ec2, name = bare.client("ec2"), bare.names.group
     row = bare.client("ecr").describe_images(repositoryName=name, imageIds=[{"imageTag": "1.0.0"}])["imageDetails"][0]

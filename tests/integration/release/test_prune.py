@@ -167,10 +167,11 @@ def test_a_live_holder_of_the_lock_is_named_and_a_dead_one_is_outlived(bare: Fle
 
 
 class Interrupted:
-    """The fleet as AWS, with something happening just before the first removal."""
+    """The fleet as AWS, with something happening just before the first removal, or as soon as there is a lock."""
 
-    def __init__(self, fleet: Fleet, happens: t.Callable[[], None]) -> None:
+    def __init__(self, fleet: Fleet, happens: t.Callable[[], None], *, claimed: bool = True) -> None:
         self._fleet = fleet
+        self._claimed = claimed
         self._happens: t.Callable[[], None] | None = happens
 
     def client(self, service: str) -> t.Any:
@@ -179,7 +180,9 @@ class Interrupted:
         return _Watched(client, self._first) if service == "ssm" else client
 
     def _first(self) -> None:
-        if self._happens is not None and self._fleet.names.lock(self._fleet.ledger.epoch) in self._fleet.locks():
+        locks = self._fleet.locks()
+        held = self._fleet.names.lock(self._fleet.ledger.epoch) in locks if self._claimed else bool(locks)
+        if self._happens is not None and held:
             happens, self._happens = self._happens, None
             happens()
 
@@ -215,7 +218,7 @@ def test_what_somebody_names_before_the_lock_is_held_stays(bare: Fleet) -> None:
         name = f"{bare.names.root}/previous-version"
         bare.client("ssm").put_parameter(Name=name, Value="1.0.0", Type="String", Overwrite=True)
 
-    assert pruned(bare, Interrupted(bare, named))["changed"] is True
+    assert pruned(bare, Interrupted(bare, named, claimed=False))["changed"] is True
     assert tags(bare) == {"1.0.0", "1.2.0"}
 
 

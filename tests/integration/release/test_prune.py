@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import typing as t
 
@@ -211,6 +212,34 @@ def test_a_deploy_that_begins_meanwhile_waits_for_its_turn(fleet: Fleet) -> None
     assert "(prune.yml)" in lines[0]
     assert fleet.ledger.is_open is False
     assert fleet.release(version="1.4.0", percentage="100")["outcome"] == "succeeded"
+
+
+class Slow:
+    """The fleet as AWS, where each look at the lock takes long; how old the lock was then."""
+
+    def __init__(self, fleet: Fleet, seconds: int) -> None:
+        self._fleet = fleet
+        self._seconds = seconds
+        self.ages: list[dt.timedelta] = []
+
+    def client(self, service: str) -> t.Any:
+        client = self._fleet.client(service)
+        return _Watched(client, self._wait) if service == "ssm" else client
+
+    def _wait(self) -> None:
+        self._fleet.harness.advance(self._seconds)
+        path = self._fleet.names.lock_path
+        rows = self._fleet.client("ssm").get_parameters_by_path(Path=path)["Parameters"]
+        self.ages += [self._fleet.harness.clock.now() - row["LastModifiedDate"] for row in rows]
+
+
+def test_a_long_run_keeps_its_lock_alive(bare: Fleet) -> None:
+    for number in range(9):
+        bake(bare, f"old-{number}")
+    aws = Slow(bare, 10)
+    assert len(pruned(bare, aws)["removed"]["amis"]) == 9
+    assert len(aws.ages) > 9
+    assert max(aws.ages) < dt.timedelta(seconds=60)
 
 
 def test_what_somebody_names_before_the_lock_is_held_stays(bare: Fleet) -> None:

@@ -24,7 +24,7 @@ from local_aws.settings import Settings
 from local_aws.store import StoreError, check_version
 
 if t.TYPE_CHECKING:
-    from local_aws.runner.hosts import Hosts
+    from local_aws.runner.base import Runner
     from local_aws.world import World
 
 START_SECONDS = 60.0
@@ -46,9 +46,10 @@ def parse(argv: t.Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--runner",
-        choices=("process", "docker"),
+        choices=("process", "docker", "outside"),
         default="process",
-        help="what instances are: processes of this machine, or containers of an engine (needs --registry-port)",
+        help="what instances are: processes of this machine, containers of an engine (needs --registry-port), or "
+        "machines that somebody else boots",
     )
     parser.add_argument(
         "--registry-port", type=int, default=0, help="serve the image registry there too, over TLS; 0: not at all"
@@ -84,8 +85,8 @@ def _contradiction(options: argparse.Namespace) -> str | None:
     """What does not go together, and what to do about it."""
     if options.runner == "docker" and not options.registry_port:
         return "--runner docker pulls its images from the registry: give --registry-port too"
-    if options.runner == "docker" and options.preload:
-        return "--preload is for processes, each container imports its libraries itself: leave it out"
+    if options.runner != "process" and options.preload:
+        return "--preload is for processes, a container or another machine imports its libraries itself: leave it out"
     return None
 
 
@@ -229,7 +230,11 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _runner(options: argparse.Namespace) -> Hosts:
+def _runner(options: argparse.Namespace) -> Runner:
+    if options.runner == "outside":
+        from local_aws.runner.outside import OutsideRunner
+
+        return OutsideRunner()
     if options.runner == "docker":
         from local_aws.runner.docker import DockerRunner
 

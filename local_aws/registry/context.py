@@ -14,6 +14,8 @@ from local_aws.registry.errors import API_HEADERS, RegistryError
 
 HOST = f"{store.ACCOUNT}.dkr.ecr.{store.REGION}.amazonaws.com"
 """The name by which clients know the registry."""
+API_HOST = f"api.ecr.{store.REGION}.amazonaws.com"
+"""The name of ECR's API, for a client that cannot be given another endpoint."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 

@@ -9,12 +9,29 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from local_aws.front import Front
 from local_aws.registry import tls
-from local_aws.registry.context import HOST
+from local_aws.registry.context import API_HOST, HOST
 from local_aws.registry.routes import Registry
 
 if t.TYPE_CHECKING:
     from local_aws.world import World
+
+
+class Doors:
+    """The WSGI application: the registry, and under the name of ECR's API that API.
+
+    Docker's credential helper asks the API under its own name over TLS, wherever ``AWS_ENDPOINT_URL`` points.
+    """
+
+    def __init__(self, world: World, stopping: threading.Event) -> None:
+        self._registry = Registry(world, stopping)
+        self._api = Front(world, stopping)
+
+    def __call__(self, environ: dict[str, t.Any], start_response: t.Any) -> t.Iterable[bytes]:
+        """Answer one request."""
+        host = str(environ.get("HTTP_HOST", "")).partition(":")[0]
+        return (self._api if host == API_HOST else self._registry)(environ, start_response)
 
 
 class RegistryServer:
@@ -24,7 +41,7 @@ class RegistryServer:
         self.stopping = threading.Event()
         self.ca_file = folder / tls.CA_FILE
         self.name = HOST
-        self._http = _make(Registry(world, self.stopping), host, port, folder)
+        self._http = _make(Doors(world, self.stopping), host, port, folder)
         self.port = int(self._http.server_port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="registry", daemon=True)
 
@@ -48,7 +65,7 @@ class RegistryServer:
         self.stop()
 
 
-def _make(app: Registry, host: str, port: int, folder: Path) -> BaseWSGIServer:
+def _make(app: Doors, host: str, port: int, folder: Path) -> BaseWSGIServer:
     class Handler(WSGIRequestHandler):
         """HTTP/1.1, because engines send layers in chunks of HTTP."""
 
@@ -60,7 +77,7 @@ def _make(app: Registry, host: str, port: int, folder: Path) -> BaseWSGIServer:
             """Requests are not logged: errors are."""
 
     server = make_server(host, port, app, threaded=True, request_handler=Handler)
-    context = tls.context(folder, HOST)
+    context = tls.context(folder, HOST, API_HOST)
     # The handshake happens in the connection's own thread: a client that never speaks keeps nobody waiting.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.ssl_context = context

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
+import typing as t
 from pathlib import Path
 
 from cryptography import x509
@@ -18,17 +19,17 @@ _SPARE = dt.timedelta(days=2)
 CA_FILE, CERTIFICATE, KEY = "ca.crt", "server.crt", "server.key"
 
 
-def context(folder: Path, host: str) -> ssl.SSLContext:
-    """What a server for that host needs; its files in ``folder`` are used again while they are good."""
-    if not _is_good(folder, host):
-        _make(folder, host)
+def context(folder: Path, *hosts: str) -> ssl.SSLContext:
+    """What a server for those hosts needs; its files in ``folder`` are used again while they are good."""
+    if not _is_good(folder, hosts):
+        _make(folder, hosts)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.load_cert_chain(folder / CERTIFICATE, folder / KEY)
     return made
 
 
-def _is_good(folder: Path, host: str) -> bool:
+def _is_good(folder: Path, hosts: t.Collection[str]) -> bool:
     if not all((folder / name).is_file() for name in (CA_FILE, CERTIFICATE, KEY)):
         return False
     try:
@@ -37,10 +38,10 @@ def _is_good(folder: Path, host: str) -> bool:
     except (ValueError, x509.ExtensionNotFound):
         return False
     left = found.not_valid_after_utc - dt.datetime.now(dt.UTC)
-    return host in names.get_values_for_type(x509.DNSName) and left > _SPARE
+    return set(hosts) <= set(names.get_values_for_type(x509.DNSName)) and left > _SPARE
 
 
-def _make(folder: Path, host: str) -> None:
+def _make(folder: Path, hosts: t.Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     signing, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = _named("local_aws registry")
@@ -50,9 +51,10 @@ def _make(folder: Path, host: str) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(signing.public_key()), critical=False)
         .sign(signing, hashes.SHA256())
     )
-    names = [x509.DNSName(host), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    known = [x509.DNSName(host) for host in (*hosts, "localhost")]
+    names = [*known, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     server = (
-        _certificate(_named(host), issuer, own)
+        _certificate(_named(hosts[0]), issuer, own)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

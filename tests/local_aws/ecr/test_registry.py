@@ -25,6 +25,7 @@ from local_aws.runner import images
 from local_aws.settings import Settings
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+API = "api.ecr.us-east-1.amazonaws.com"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONTENT = b"layer" * 300_000
 
@@ -106,15 +107,16 @@ class Site:
 
 
 class _Renamed(http.client.HTTPSConnection):
-    """Connects to this machine and expects ECR's certificate."""
+    """Connects to this machine and expects ECR's certificate, of the registry or of the API."""
 
-    def __init__(self, trust: ssl.SSLContext, port: int) -> None:
+    def __init__(self, trust: ssl.SSLContext, port: int, name: str = HOST) -> None:
         super().__init__("127.0.0.1", port, timeout=20)
         self.trust = trust
+        self.name = name
 
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
-        self.sock = self.trust.wrap_socket(self.sock, server_hostname=HOST)
+        self.sock = self.trust.wrap_socket(self.sock, server_hostname=self.name)
 
 
 def manifest(note: str = "", **more: t.Any) -> bytes:
@@ -144,6 +146,22 @@ def test_what_is_pushed_is_what_the_api_shows(site: Site) -> None:
     ]
     got = site.ecr.batch_get_image(repositoryName="team/worker", imageIds=[{"imageTag": "1.0.0"}])["images"][0]
     assert got["imageManifest"].encode() == manifest()
+
+
+def test_the_api_answers_under_its_own_name(site: Site) -> None:
+    trust = ssl.create_default_context(cafile=str(site.server.ca_file))
+    connection = _Renamed(trust, site.server.port, API)
+    headers = {
+        "Host": API,
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/ecr/aws4_request",
+    }
+    connection.request("POST", "/", "{}", headers)
+    token = json.loads(connection.getresponse().read())["authorizationData"][0]["authorizationToken"]
+    connection.close()
+    assert site.ask("GET", "/v2/", authorization=token).status == 200
+    assert site.ask("GET", "/v2/", authorization="").status == 401
 
 
 def test_what_the_api_has_put_can_be_pulled(site: Site) -> None:

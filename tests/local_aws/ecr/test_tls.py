@@ -22,6 +22,14 @@ def authority(folder: Path, host: str = HOST) -> bytes:
     return (folder / tls.CA_FILE).read_bytes()
 
 
+def test_one_for_fewer_hosts_is_made_anew(tmp_path: Path) -> None:
+    before = authority(tmp_path)
+    tls.context(tmp_path, HOST, "api.ecr.us-east-1.amazonaws.com")
+    after = (tmp_path / tls.CA_FILE).read_bytes()
+    assert after != before
+    assert authority(tmp_path) == after
+
+
 def with_days_left(folder: Path, days: float) -> None:
     """Let the server's certificate end then."""
     key = serialization.load_pem_private_key((folder / tls.KEY).read_bytes(), None)

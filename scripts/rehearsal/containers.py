@@ -28,12 +28,12 @@ class Engine:
         self.was_up = False
 
     def __enter__(self) -> Engine:
-        self.was_up = self._call("status", check=False) == 0
+        self.was_up = self.call("status", check=False) == 0
         if not self.was_up:
-            self._call("up")
+            self.call("up")
         try:
             os.environ.update(environment(self.name))  # what is started from here finds it too
-            self._call("base")
+            self.call("base")
         except BaseException:
             self._down()
             raise
@@ -45,19 +45,20 @@ class Engine:
         self._down()
 
     def _down(self) -> None:
-        if not self.was_up and self._call("down", check=False):
+        if not self.was_up and self.call("down", check=False):
             print(f"the engine was not taken down: {SCRIPT} down {self.name}", file=sys.stderr)
 
     def trust(self, host: str, port: int, ca_file: str) -> None:
         """That host is this machine's port, and its certificates are good."""
-        self._call("trust", host, str(port), ca_file)
+        self.call("trust", host, str(port), ca_file)
 
     def containers(self, label: str) -> list[str]:
         """The images of the containers with that label, one for each container."""
         listed = ["docker", "ps", "--all", "--no-trunc", "--filter", f"label={label}", "--format", "{{.Image}}"]
         return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
 
-    def _call(self, verb: str, *arguments: str, check: bool = True) -> int:
+    def call(self, verb: str, *arguments: str, check: bool = True) -> int:
+        """A command of engine.sh for this engine; its exit status. Raises EngineFailed."""
         done = subprocess.run(
             [str(SCRIPT), verb, self.name, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
         )

@@ -47,14 +47,22 @@ class LocalAws:
         self._options = (*(("--preload", preload) if preload else ()), *options)
 
     def __enter__(self) -> LocalAws:
-        self._command("stop", check=False)  # of an earlier demo that was killed
-        shutil.rmtree(self._state, ignore_errors=True)
-        self._command("start", "--port", str(self._port), *self._options, check=True)
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, with nothing of an earlier one. Raises DemoFailed."""
+        self.stop()  # one that was killed has left its server
+        shutil.rmtree(self._state, ignore_errors=True)
+        self._command("start", "--port", str(self._port), *self._options, check=True)
+
+    def stop(self) -> None:
+        """Stop it, where it runs."""
         self._command("stop", check=False)
 
     def _command(self, verb: str, *options: str, check: bool) -> None:

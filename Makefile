@@ -129,7 +129,7 @@ batching: env ## Are pictures drawn together those drawn alone, for every sample
 bench-controller: env ## What a deploy costs its controller, beside the predecessor's AWS CLI calls (tables; about 5 minutes)
 	@scripts/timed bench-controller $(BIN)/python -m bench.controller
 
-lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck
+lint: env ## ansible-lint, ansible-test sanity, documentation and changelog lint, shellcheck, hadolint
 	@scripts/lint.sh
 
 build: env ## Build the collection tarball under build/dist/

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The gates of a certified collection, without Galaxy, GitHub or a container engine. They run on a copy of the checkout
 # under build/tree/ (ansible-test follows symlinks to the real path and would not find a collection there).
-# Usage: scripts/lint.sh [ansible-lint|sanity|docs|changelog|shellcheck]…   (all by default)
+# Usage: scripts/lint.sh [ansible-lint|sanity|docs|changelog|shellcheck|hadolint]…   (all by default)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -71,6 +71,7 @@ run_phase() {
     docs) documentation ;;
     changelog) in_collection antsibull-changelog lint ;;
     shellcheck) shell_files | xargs shellcheck --external-sources ;;
+    hadolint) hadolint --failure-threshold style worker_app/Dockerfile ;;
     *)
       echo "unknown gate '$1'" >&2
       return 2
@@ -85,7 +86,7 @@ else
   copy_tree
   link_dependencies
   failed=()
-  for phase in "${@:-ansible-lint sanity docs changelog shellcheck}"; do
+  for phase in "${@:-ansible-lint sanity docs changelog shellcheck hadolint}"; do
     for name in $phase; do
       scripts/timed "$name" scripts/lint.sh --phase "$name" || failed+=("$name")
     done

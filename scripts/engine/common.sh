@@ -3,6 +3,9 @@
 # Names, messages, and the engine that a machine may have already.
 
 readonly ENGINES=$PWD/build/engine
+# Where sockets lie when the checkout's own path is too long for them.
+SHORT=/run/fleet-engine/$(printf '%s' "$PWD" | sha256sum | cut -c1-12)
+readonly SHORT
 readonly GATEWAY=10.0.2.2 # of slirp4netns: this machine's 127.0.0.1
 readonly SOCKET_LIMIT=107 # bytes in the path of a unix socket
 readonly LONGEST_SOCKET=/exec/containerd/containerd.sock.ttrpc
@@ -19,10 +22,10 @@ set_name() {
   NAME=$1
   NAMESPACE=fleet-$NAME
   WORK=$ENGINES/$NAME
-  SOCKET=$WORK/docker.sock
-  readonly NAME NAMESPACE WORK SOCKET
-  [ $((${#WORK} + ${#LONGEST_SOCKET})) -le "$SOCKET_LIMIT" ] \
-    || die "the path $WORK is too long for the engine's sockets: check out into a shorter one"
+  SOCKETS=$WORK
+  [ $((${#WORK} + ${#LONGEST_SOCKET})) -le "$SOCKET_LIMIT" ] || SOCKETS=$SHORT/$NAME
+  SOCKET=$SOCKETS/docker.sock
+  readonly NAME NAMESPACE WORK SOCKETS SOCKET
 }
 
 # One command at a time for each engine. Daemons are started with 9>&-, or they would hold the lock for ever.
@@ -58,7 +61,7 @@ is_foreign() { [ -s "$WORK/foreign" ]; }
 uses_foreign() {
   [ "${FLEET_ENGINE:-}" != own ] || return 1
   case "${DOCKER_HOST:-}" in
-    unix://*/build/engine/*) return 1 ;;
+    unix://*/build/engine/* | "unix://$SHORT/"*) return 1 ;;
   esac
   command -v docker >/dev/null && docker version >/dev/null 2>&1 && return
   [ -z "${DOCKER_HOST:-}" ] || die "DOCKER_HOST=$DOCKER_HOST does not answer. Start that engine, or unset DOCKER_HOST."

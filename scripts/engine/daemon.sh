@@ -14,7 +14,7 @@ daemon_up() {
   # Not `ip netns exec`: it would mount another /sys, without the cgroups.
   setsid nsenter --net="/run/netns/$NAMESPACE" unshare --mount --propagation slave \
     bash -c "$(declare -f own_etc); own_etc \"\$1\"; shift; exec \"\$@\"" own-etc "$WORK/etc" \
-    dockerd -H "unix://$SOCKET" --data-root "$WORK/data" --exec-root "$WORK/exec" --pidfile "$WORK/docker.pid" \
+    dockerd -H "unix://$SOCKET" --data-root "$WORK/data" --exec-root "$SOCKETS/exec" --pidfile "$WORK/docker.pid" \
     --storage-driver overlay2 --bip "$BRIDGE" \
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$NAMESPACE" \
     >"$WORK/dockerd.log" 2>&1 </dev/null 9>&- &
@@ -36,7 +36,15 @@ daemon_down() {
   fi
   end_process dockerd TERM "$STOP_SECONDS"
   remove_cgroups
+  remove_sockets
+}
+
+remove_sockets() {
   rm -f "$SOCKET"
+  [ "$SOCKETS" = "$WORK" ] || {
+    rm -rf "$SOCKETS"
+    rmdir --ignore-fail-on-non-empty "$SHORT" "${SHORT%/*}" 2>/dev/null || true
+  }
 }
 
 # end_process NAME SIGNAL SECONDS: by the recorded pid, and only if that is still the program it was recorded for

@@ -9,7 +9,7 @@ readonly HOSTS_SECONDS=5.1 # Go programs, such as dockerd, look at /etc/hosts ev
 namespace_exists() { ip netns list | awk '{ print $1 }' | grep -qx "$NAMESPACE"; }
 
 prepare_folder() {
-  mkdir -p "$WORK/etc/docker/certs.d" "$WORK/config" "$WORK/bin"
+  mkdir -p "$WORK/etc/docker/certs.d" "$WORK/config" "$WORK/bin" "$SOCKETS"
   rm -rf "$WORK/etc/docker/certs.d/"*
   printf '127.0.0.1 localhost\n::1 localhost\n' >"$WORK/etc/hosts"
   printf 'nameserver %s\n' "$RESOLVER" >"$WORK/etc/resolv.conf"

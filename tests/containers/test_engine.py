@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import typing as t
 from pathlib import Path
 
 import pytest
+
+from scripts.engine import traces
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "engine" / "engine.sh"
@@ -26,33 +30,9 @@ def said(*command: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def rules() -> list[str]:
-    """The machine's own firewall."""
-    return [line for table in ("filter", "nat", "mangle") for line in said("iptables", "-t", table, "-S")]
-
-
-def processes() -> list[int]:
-    """Whatever was started for the engine: it names the engine's folder or namespace."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if f"build/engine/{NAME}/" in words or f"netns/fleet-{NAME}" in words:
-            found.append(int(path.parent.name))
-    return found
-
-
-def traces() -> dict[str, t.Any]:
+def mine() -> list[str]:
     """Everything of the engine that the machine can see."""
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/fleet-{NAME}")]
-    return {
-        "namespaces": [line for line in said("ip", "netns", "list") if line.startswith(f"fleet-{NAME}")],
-        "processes": processes(),
-        "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if NAME in line],
-        "cgroups": groups,
-    }
+    return sorted(line for line in traces.look() if NAME in line)
 
 
 @pytest.fixture
@@ -65,15 +45,16 @@ def standing() -> t.Iterator[dict[str, str]]:
 
 
 def test_the_machine_is_as_it_was(standing: dict[str, str]) -> None:
-    before, hosts = rules(), Path("/etc/hosts").read_bytes()
+    rules, hosts = set(traces.rules()), Path("/etc/hosts").read_bytes()
     docker = ["docker", "--host", standing["DOCKER_HOST"]]
     subprocess.run([*docker, "network", "create", "some"], check=True, capture_output=True)
-    assert rules() == before and Path("/etc/hosts").read_bytes() == hosts
-    assert len(traces()["processes"]) >= 3  # the way out, the daemon and containerd
+    assert set(traces.rules()) == rules and Path("/etc/hosts").read_bytes() == hosts
+    shown = mine()
+    for kind, least in (("network namespace", 1), ("mount", 1), ("process", 3)):
+        assert len([line for line in shown if line.startswith(kind)]) >= least, shown
     engine("up", NAME)  # a second time is fine
     engine("down", NAME)
-    assert not any(traces().values()), traces()
-    assert rules() == before
+    assert not mine() and set(traces.rules()) == rules
     engine("down", NAME)
 
 
@@ -83,7 +64,23 @@ def test_what_a_killed_engine_left_is_cleared(standing: dict[str, str]) -> None:
     engine("up", NAME)
     assert said("docker", "--host", standing["DOCKER_HOST"], "version", "--format", "{{.Server.Os}}") == ["linux"]
     engine("down", NAME)
-    assert not any(traces().values()), traces()
+    assert not mine()
+
+
+def test_a_checkout_may_lie_deep(tmp_path: Path) -> None:
+    checkout = tmp_path / ("deep" * 20)
+    shutil.copytree(ROOT / "scripts" / "engine", checkout / "scripts" / "engine")
+    shutil.copytree(ROOT / "build" / "engine" / ".tools", checkout / "build" / "engine" / ".tools")
+    command = [str(checkout / "scripts" / "engine" / "engine.sh")]
+    before = traces.look()
+    subprocess.run([*command, "up", NAME], check=True, env={**os.environ, "FLEET_ENGINE": "own"})
+    try:
+        said(*command, "status", NAME)
+        host = said(*command, "env", NAME)[0].partition("=")[2]
+        assert said("docker", "--host", host, "version", "--format", "{{.Server.Os}}") == ["linux"]
+    finally:
+        subprocess.run([*command, "remove", NAME], check=True)
+    assert not [line for line in traces.left(before) if NAME in line or "/run/fleet-engine" in line]
 
 
 def test_names_that_could_not_be_a_namespace_are_refused() -> None:

@@ -45,7 +45,7 @@ class Site:
     def pulled_again(self, digest: str) -> None:
         """From nothing: what the engine has of it is removed first."""
         with contextlib.suppress(Refused):
-            self.docker.run("image", "rm", "--force", *self.docker.run("images", "--quiet", f"{HOST}/*").split())
+            self.docker.run("image", "rm", "--force", *self.docker.run("images", "--quiet", f"{HOST}/worker").split())
         self.docker.run("pull", "--quiet", f"{HOST}/worker@{digest}")
 
 

@@ -10,6 +10,7 @@ import typing as t
 import torch
 
 from api_scheduler.engines.base import OutOfMemory
+from api_scheduler.engines.graph import Given
 from api_scheduler.engines.loading import Condition, Model
 from api_scheduler.engines.memory import Budget, Short, tried
 from api_scheduler.engines.strands import Strand
@@ -38,6 +39,11 @@ def predictions(model: Model, strands: t.Sequence[Strand], budget: Budget) -> li
     parts = iter(seen.split([strand.pictures for strand in (*guided, *strands)]))
     unguided = {id(strand): next(parts) for strand in guided}
     return [_guided(strand, unguided.get(id(strand)), next(parts)) for strand in strands]
+
+
+def sample(model: Model, strand: Strand) -> Given:
+    """One row of what the UNet is given for a strand."""
+    return _fields(_rows(model, strand, strand.prompts.wanted).part(0, 1))
 
 
 def whole(model: Model, strands: t.Sequence[Strand]) -> torch.Tensor:
@@ -105,7 +111,8 @@ def _in_parts(model: Model, rows: _Rows, pixels: int, budget: Budget) -> torch.T
 def _in_slices(model: Model, rows: _Rows) -> torch.Tensor:
     model.pipe.enable_attention_slicing("max")
     try:
-        seen = tried(functools.partial(_call, model, rows))
+        with model.graph.aside():
+            seen = tried(functools.partial(_call, model, rows))
     finally:
         model.pipe.disable_attention_slicing()
     if isinstance(seen, Short):

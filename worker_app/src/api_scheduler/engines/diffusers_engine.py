@@ -108,6 +108,7 @@ class DiffusersEngine:
         with self._models.open(name) as files:
             self._session = Session(files, self._loras, self._found.get(name, 1))
         self._model = name
+        self._session.prepare(self._sample())
 
     def _name(self, job: Drawing) -> str:
         return job.model or self._models.names[0]

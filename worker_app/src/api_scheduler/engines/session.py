@@ -36,9 +36,19 @@ class Session:
         """From now on draw with these LoRA and no others. Raises ModelUnusable."""
         if loras != self._adapted:
             self._adapted = None
+            self.model.graph.used = False
             self.model.conditions.clear()
             self._loras.use(loras)
+            self.model.graph.used = not loras
             self._adapted = loras
+
+    @torch.inference_mode()
+    def prepare(self, sample: Drawing) -> None:
+        """On a CPU, record the UNet at the sample's size. Raises OutOfMemory."""
+        if self.model.device == "cpu":
+            encoded = prompts.encode(self.model, sample)
+            strand = strands.begin(self.model, None, sample, encoded, 0, sample.seeds)
+            self.model.graph.record(denoising.sample(self.model, strand))
 
     def measure(self, wanted: int, sample: Drawing, progress: Progress) -> int:
         """Find out how many pictures are drawn at once: as many as wanted and held, or by their time where 0."""

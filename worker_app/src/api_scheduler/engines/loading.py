@@ -89,6 +89,9 @@ def load(files: models.Model) -> Model:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float16 if device == "cuda" else torch.float32
     pipe = _read(files, name, dtype).to(device)
+    if device == "cpu":
+        for part in (pipe.unet, pipe.vae):
+            part.to(memory_format=torch.channels_last)  # convolutions need not turn what they are given, and take less
     pipe.set_progress_bar_config(disable=True)
     channels = pipe.unet.config.in_channels
     if channels not in (_PLAIN, _INPAINT):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On a CPU a model's UNet is recorded at its own size: when the graph draws, and when the module does."""
+"""On a CPU a model is recorded at its own size: when the graph draws, and when the module does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from api_scheduler.documents.drawing import Drawing, Lora
 from api_scheduler.engines.diffusers_engine import DiffusersEngine
-from api_scheduler.engines.graph import Graph
+from api_scheduler.engines.graph import UnetGraph
 from api_scheduler.models import Models
 from tests.worker.drive import draw, nothing
 from tests.worker.engine.drawings import apart, drawing, from_photo, right_half
@@ -21,10 +21,11 @@ from tests.worker.engine.test_loras import write_lora
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers and transformers warn about each other's versions
 
 
-def by_module(engine: DiffusersEngine, job: Drawing) -> int:
-    """How often the UNet's own Python is run for a job: what is inside of a graph calls no hooks."""
+def by_module(engine: DiffusersEngine, job: Drawing, decoder: bool = False) -> int:
+    """How often the Python of the UNet, or the decoder, is run for a job: what is inside of a graph calls no hooks."""
     calls: list[None] = []
-    layer = engine.session.model.pipe.unet.conv_in
+    pipe = engine.session.model.pipe
+    layer = pipe.vae.decoder.conv_in if decoder else pipe.unet.conv_in
     hook = layer.register_forward_pre_hook(lambda _layer, _given: calls.append(None))
     try:
         draw(engine, [job])
@@ -45,6 +46,7 @@ def by_module(engine: DiffusersEngine, job: Drawing) -> int:
 )
 def test_the_graph_draws_pictures_of_the_model_s_own_size(tiny: DiffusersEngine, more: dict[str, t.Any]) -> None:
     assert by_module(tiny, drawing(**more)) == 0
+    assert by_module(tiny, drawing(**more), decoder=True) == 0
 
 
 def test_a_model_that_is_told_more_is_recorded_as_well(xl: DiffusersEngine) -> None:
@@ -53,6 +55,7 @@ def test_a_model_that_is_told_more_is_recorded_as_well(xl: DiffusersEngine) -> N
 
 def test_the_module_draws_other_sizes(tiny: DiffusersEngine) -> None:
     assert by_module(tiny, drawing(steps=3, width=64)) == 3
+    assert by_module(tiny, drawing(steps=3, width=64), decoder=True) == 1
 
 
 def test_the_module_draws_with_a_lora_and_the_graph_again_after_it(tiny_directory: Path, tmp_path: Path) -> None:
@@ -88,9 +91,9 @@ class Unet(torch.nn.Module):
 
 def test_a_graph_that_predicts_otherwise_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
     unet = Unet()
-    graph = Graph(unet)
+    graph = UnetGraph(unet)
     row = (torch.ones(1, 4, 2, 2), torch.ones(1), torch.ones(1, 3, 5), None, None, None)
     graph.record(row)
-    assert "the module draws" in caplog.text
+    assert "the module is used" in caplog.text
     several = unet(torch.ones(2, 4, 2, 2), torch.ones(2), encoder_hidden_states=torch.ones(2, 3, 5))[0]
     assert several.unique().tolist() == [2.0]

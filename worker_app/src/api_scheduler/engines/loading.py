@@ -13,7 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from api_scheduler import models
-from api_scheduler.engines.graph import Graph
+from api_scheduler.engines.graph import DecoderGraph, UnetGraph
 from api_scheduler.models import ModelUnusable
 
 _SD, _XL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
@@ -42,8 +42,10 @@ class Model:
     """A diffusers pipeline (the library publishes no types): its parts are used, its loop is not."""
     device: str
     dtype: torch.dtype
-    graph: Graph
+    graph: UnetGraph
     """How its UNet is called."""
+    decoder: DecoderGraph
+    """How its latents become pictures."""
     schedule: t.Any
     """The configuration of the model's own scheduler, which every sampler starts from."""
     schedulers: dict[tuple[str, str], t.Any] = dataclasses.field(default_factory=dict)
@@ -98,7 +100,7 @@ def load(files: models.Model) -> Model:
         raise ModelUnusable(f"{files.path}: its UNet takes {channels} channels; {_PLAIN} or {_INPAINT} are supported")
     if name == _XL and pipe.vae.config.force_upcast:
         pipe.vae.to(torch.float32)  # it overflows in half precision
-    return Model(pipe, device, dtype, Graph(pipe.unet), pipe.scheduler.config)
+    return Model(pipe, device, dtype, UnetGraph(pipe.unet), DecoderGraph(pipe.vae.decoder), pipe.scheduler.config)
 
 
 def _read(files: models.Model, name: str, dtype: torch.dtype) -> t.Any:

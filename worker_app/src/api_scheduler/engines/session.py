@@ -44,11 +44,12 @@ class Session:
 
     @torch.inference_mode()
     def prepare(self, sample: Drawing) -> None:
-        """On a CPU, record the UNet at the sample's size. Raises OutOfMemory."""
+        """On a CPU, record UNet and decoder at the sample's size. Raises OutOfMemory."""
         if self.model.device == "cpu":
             encoded = prompts.encode(self.model, sample)
             strand = strands.begin(self.model, None, sample, encoded, 0, sample.seeds)
             self.model.graph.record(denoising.sample(self.model, strand))
+            self.model.decoder.record((strand.latents.to(self.model.pipe.vae.dtype),))
 
     def measure(self, wanted: int, sample: Drawing, progress: Progress) -> int:
         """Find out how many pictures are drawn at once: as many as wanted and held, or by their time where 0."""

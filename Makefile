@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
 .PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
-.PHONY: containers bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
+.PHONY: containers molecule bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -102,6 +102,11 @@ export FLEET_ENGINE_NAME := $(ENGINE)
 
 containers: env ## Tests that need a Docker engine (scripts/engine/engine.sh up containers): image, registry, docker runner
 	@scripts/timed containers $(BIN)/pytest -q tests/containers
+
+SCENARIO :=
+
+molecule: env ## Molecule scenarios of the role gpu_worker on machines with systemd (same engine; SCENARIO=default: one of them)
+	@scripts/timed molecule scripts/molecule.sh $(SCENARIO)
 
 bench-image: env ## What an image of the worker and its next version cost to build, push and pull (needs the same engine)
 	@scripts/timed bench-image $(BIN)/python -m bench.image --engine $(ENGINE)

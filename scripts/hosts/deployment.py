@@ -17,6 +17,7 @@ from scripts.rehearsal.images import Build, docker
 
 from .site import Site
 from .waiting import until
+from .wheels import served
 
 HOOKS = (
     ("launch", "autoscaling:EC2_INSTANCE_LAUNCHING", 900, "ABANDON"),
@@ -142,15 +143,16 @@ class Deployment:
 
 
 def build(
-    site: Site, deployment_id: str, version: str = "1.0.0", *, requirements: str = "noop", pip_conf: str = ""
+    site: Site, deployment_id: str, version: str = "1.0.0", *, requirements: str = "noop", wheels: str = ""
 ) -> str:
     """Build the worker's image and push it to the deployment's repository; its reference by digest.
 
-    ``requirements`` names the lock: ``noop``, or ``cpu``, which needs ``pip_conf`` to find the CPU wheel of torch.
+    ``requirements`` names the lock: ``noop``, or ``cpu`` with ``wheels``, a folder with the CPU wheel of torch.
     """
     name = Names(deployment_id).group
     tag = f"{site.registry}/{name}:{version}"
-    Build(tag, version, requirements=requirements, pip_conf=pip_conf).run()
+    with served(wheels, site.gateway) as pip_conf:
+        Build(tag, version, requirements=requirements, pip_conf=pip_conf).run()
     ecr = Account(site.endpoint, deployment_id).client("ecr")
     ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]

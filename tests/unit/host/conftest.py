@@ -35,6 +35,7 @@ class Cloud:
     def __init__(self) -> None:
         self.health = 200
         self.target = "InService"
+        self.instance: str | None = "i-1"
         self.waiting: set[str] = set()
         """Hooks that wait for an answer."""
         self.broken = False
@@ -70,7 +71,7 @@ class Cloud:
         if path == "/health":
             return self.health, "{}"
         items = {
-            "instance-id": "i-1",
+            "instance-id": self.instance,
             "placement/region": "us-east-1",
             "autoscaling/target-lifecycle-state": self.target,
             "iam/security-credentials/": "role",

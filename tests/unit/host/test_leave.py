@@ -36,6 +36,13 @@ def test_its_termination_is_let_go_on(lost: Host, cloud: Cloud) -> None:
     assert cloud.told()[-1] == "terminate CONTINUE"
 
 
+def test_metadata_that_do_not_know_the_instance_are_asked_again(lost: Host, cloud: Cloud) -> None:
+    cloud.instance = None
+    lost.check()
+    assert not cloud.told()
+    assert "does not know this instance" in lost.log("health-check")[-1]["reported"]
+
+
 def test_a_group_that_does_not_answer_is_told_again(lost: Host, cloud: Cloud) -> None:
     cloud.broken = True
     lost.check()

@@ -80,6 +80,14 @@ def test_a_worker_that_fails_three_times_is_given_up_with_its_last_words(host: H
     assert "cannot draw" in host.given_up and "exit-code exited 1" in host.given_up
 
 
+def test_what_docker_says_of_a_container_that_never_started_is_the_reason(host: Host) -> None:
+    said = 'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].'
+    added = 'time="2026-11-29T20:17:13Z" level=error msg="error waiting for container: context canceled"'
+    (host.folder / "worker.log").write_text(f"{said}\n{added}\n")
+    host.fail(3)
+    assert host.given_up.endswith(said)
+
+
 def test_a_worker_that_ran_for_long_starts_counting_afresh(host: Host) -> None:
     host.fail(2)
     host.settings["steady_seconds"] = 0

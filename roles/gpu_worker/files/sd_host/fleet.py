@@ -56,6 +56,8 @@ class Group:
     def instance_id(self) -> str:
         """The instance's id. Raises Unreachable."""
         self._id = self._id or self._metadata.read("instance-id")
+        if not self._id:
+            raise Unreachable("the metadata service does not know this instance")
         return self._id
 
     def terminating(self) -> bool:

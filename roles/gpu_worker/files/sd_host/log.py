@@ -10,6 +10,8 @@ import time
 import typing as t
 from pathlib import Path
 
+_NEVER_STARTED = 'msg="error waiting for container'
+
 
 class Log:
     """A log file. What the timer writes stands in the journal too; the unit's own output is the worker's log."""
@@ -30,10 +32,11 @@ class Log:
 
 
 def last_words(path: Path, characters: int = 500) -> str:
-    """The last line of a log."""
+    """The last line of a log. Docker's client adds one to what it says of a container that never started."""
     with contextlib.suppress(OSError):
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 16384))
             lines = file.read().decode(errors="replace").strip().splitlines()
+        lines = [line for line in lines if _NEVER_STARTED not in line]
         return lines[-1][-characters:] if lines else "it printed nothing"
     return "it has no log"

@@ -115,6 +115,14 @@ def test_a_full_disk_is_reported_without_a_restart(host: Host, cloud: Cloud) -> 
     assert cloud.told()[-1] == "Unhealthy"
 
 
+def test_another_disk_that_is_full_is_reported_too(host: Host, cloud: Cloud) -> None:
+    always_full = "/proc"
+    host.settings |= {"disk_paths": [str(host.folder), always_full], "disk_free_mib": 1}
+    running(host).check(2)
+    assert "the disk of /proc is full: 0 MiB left of 1 wanted" in host.given_up
+    assert cloud.told()[-1] == "Unhealthy"
+
+
 def test_a_card_that_has_gone_is_reported_even_while_the_worker_starts(host: Host, cloud: Cloud) -> None:
     host.settings |= {"gpu_command": ["nvidia-smi", "--list-gpus"], "starting_seconds": 600}
     running(host)

@@ -7,7 +7,7 @@ import threading
 import time
 import typing as t
 
-EVERY_SECONDS = 0.2
+EVERY_SECONDS = 0.7  # most questions are a command on a machine, which costs a fifth of a second of processor
 
 
 def until(

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What no restart mends: a full disk, a card that has gone."""
+
+from __future__ import annotations
+
+from scripts.hosts.waiting import until
+from tests.containers.hosts.faults.conftest import CACHE, DISK_MIB, Host, Watch
+
+LIMIT_MIB = 512
+
+
+def test_a_full_disk_is_reported(host: Host, watch: Watch) -> None:
+    host.machine.run("fallocate", "--length", f"{DISK_MIB - LIMIT_MIB - 50}MiB", f"{CACHE}/not-enough")
+    host.machine.sh("sleep 12")  # a check, to which this was not enough
+    assert host.checks() == []
+    clock = watch(f"less than {LIMIT_MIB} MiB left")
+    host.machine.run("fallocate", "--length", "100MiB", f"{CACHE}/full")
+    clock.until(host.unhealthy, "reported unhealthy", 30, 60)
+    assert f"the disk of {CACHE} is full: 462 MiB left of 512 wanted, 3 times in a row" in host.given_up()
+    reported(host)
+
+
+def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch) -> None:
+    host.docker("exec", "sd-worker", "true")
+    clock = watch("nvidia-smi ends with an error")
+    host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\necho 'Unable to determine the device handle' >&2\nexit 15\n")
+    clock.until(host.unhealthy, "reported unhealthy", 45, 75)
+    assert "the GPU does not answer: nvidia-smi --list-gpus: Unable to determine the device handle" in host.given_up()
+    reported(host)
+
+
+def test_a_card_that_hangs_is_reported(host: Host, watch: Watch) -> None:
+    clock = watch("nvidia-smi hangs")
+    host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\nexec sleep 600\n")
+    clock.until(host.unhealthy, "reported unhealthy", 45, 75)
+    assert "the GPU does not answer: nvidia-smi --list-gpus: no end after 5 s, 3 times in a row" in host.given_up()
+    reported(host)
+
+
+def reported(host: Host) -> None:
+    """Three checks, then the worker's end, and no other in its place; the reason stands in both logs."""
+    assert host.checks() == [(1, ""), (2, ""), (3, "give up")]
+    for log in ("host.log", "health-check.log"):
+        assert host.given_up() in [line.get("reason") for line in host.machine.log(log)]
+    until(lambda: host.state() == "gone", "the group to let it go", 60, host.machine.tell)
+    assert (host.container(), host.machine.unit()) == ("", "inactive")

@@ -100,8 +100,10 @@ flat: env ## Memory, threads and open files of one worker over 10,000 jobs (abou
 ENGINE ?= containers
 export FLEET_ENGINE_NAME := $(ENGINE)
 
-containers: env ## Tests that need a Docker engine (scripts/engine/engine.sh up containers): image, registry, docker runner
-	@scripts/timed containers $(BIN)/pytest -q tests/containers
+CONTAINER_TESTS := tests/containers
+
+containers: env ## Tests that need a Docker engine (scripts/engine/engine.sh up containers): image, registry, docker runner, hosts
+	@scripts/timed containers $(BIN)/pytest -q --durations=10 $(CONTAINER_TESTS)
 
 SCENARIO :=
 

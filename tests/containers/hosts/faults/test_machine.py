@@ -24,7 +24,7 @@ def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch) -> None:
     host.docker("exec", "sd-worker", "true")
     clock = watch("nvidia-smi ends with an error")
     host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\necho 'Unable to determine the device handle' >&2\nexit 15\n")
-    clock.until(host.unhealthy, "reported unhealthy", 45, 75)
+    clock.until(host.unhealthy, "reported unhealthy", 50, 75)
     assert "the GPU does not answer: nvidia-smi --list-gpus: Unable to determine the device handle" in host.given_up()
     reported(host)
 
@@ -32,7 +32,7 @@ def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch) -> None:
 def test_a_card_that_hangs_is_reported(host: Host, watch: Watch) -> None:
     clock = watch("nvidia-smi hangs")
     host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\nexec sleep 600\n")
-    clock.until(host.unhealthy, "reported unhealthy", 45, 75)
+    clock.until(host.unhealthy, "reported unhealthy", 50, 75)
     assert "the GPU does not answer: nvidia-smi --list-gpus: no end after 5 s, 3 times in a row" in host.given_up()
     reported(host)
 

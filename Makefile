@@ -107,7 +107,7 @@ containers: env ## Tests that need a Docker engine (scripts/engine/engine.sh up 
 
 SCENARIO :=
 
-molecule: env ## Molecule scenarios of the role gpu_worker on machines with systemd (same engine; SCENARIO="default gpu rpm": all)
+molecule: env ## Molecule scenarios of the role gpu_worker on machines with systemd (same engine; SCENARIO=rpm: that one)
 	@scripts/timed molecule scripts/molecule.sh $(SCENARIO)
 
 bench-image: env ## What an image of the worker and its next version cost to build, push and pull (needs the same engine)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Runs the Molecule scenarios, beside each other, on machines of scripts/hosts. Usage: scripts/molecule.sh [SCENARIO]…   (default gpu)
+# Runs the Molecule scenarios, beside each other, on machines of scripts/hosts. Usage: scripts/molecule.sh [SCENARIO]…   (by default all)
 #
 # FLEET_ENGINE_NAME   the engine, which has to be up: FLEET_ENGINE=own scripts/engine/engine.sh up NAME
 # TORCH_WHEELS        a folder with the CPU wheel of torch: the worker of `default` then draws with the digits model;
@@ -14,7 +14,8 @@ export FLEET_ROOT=$PWD FLEET_ENGINE_NAME=$NAME PYTHONPATH=$PWD/build/collections
 export HOME=$OUT/home ANSIBLE_HOME=$OUT/home/.ansible LC_ALL=C.UTF-8 PY_COLORS=0 ANSIBLE_NOCOLOR=1
 unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
 TORCH_WHEELS=${TORCH_WHEELS:-${PIP_FIND_LINKS:-}}
-[ $# -gt 0 ] || set -- default gpu # rpm has not passed whole yet
+# shellcheck disable=SC2046  # a list of scenarios
+[ $# -gt 0 ] || set -- $(cd extensions/molecule && for file in */molecule.yml; do printf '%s ' "${file%/*}"; done)
 
 has_torch() { compgen -G "$TORCH_WHEELS/torch-*+cpu-*.whl" >/dev/null; }
 

@@ -149,7 +149,7 @@ def left(before: t.Collection[str]) -> list[str]:
         found = sorted(look().difference(before))
         if not found or time.monotonic() > end:
             return found
-        time.sleep(0.5)
+        time.sleep(0.5)  # processes that end are not its children: there is nothing to wait on
 
 
 def main(arguments: t.Sequence[str]) -> int:

@@ -13,21 +13,18 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import templates
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from scripts.rehearsal.account import Account
+from scripts.rehearsal.group import base_image, create_group
 from scripts.rehearsal.images import Build, docker
 
 from .site import Site
 from .waiting import until
-from .wheels import served
+from .wheels import pip_configuration
 
-HOOKS = (
-    ("launch", "autoscaling:EC2_INSTANCE_LAUNCHING", 900, "ABANDON"),
-    ("terminate", "autoscaling:EC2_INSTANCE_TERMINATING", 300, "CONTINUE"),
-)
 SHORT_WAITS = {"SD_HOOK_POLL_SECONDS": "1", "SD_STATUS_SECONDS": "2", "SD_WAIT_SECONDS": "2", "SD_TORCH_THREADS": "1"}
 NOOP = {"SD_ENGINE": "noop"}
 DIGITS = {"SD_ENGINE": "diffusers", "SD_MODEL": "/models/digits"}
 LAUNCH_SECONDS = 30
-_PUBLIC_BASE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
+MOST_INSTANCES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Deployment:
         client("ssm").put_parameter(Name=f"{names.root}/deployment-status", Value="stable", Type="String")
         self._role()
         self._template(image, version, {"SD_RESULTS_TOPIC_ARN": topic, **worker_env})
-        self._group()
+        create_group(client, names.group, MOST_INSTANCES)
 
     def _role(self) -> None:
         iam = self.account.client("iam")
@@ -67,8 +64,11 @@ class Deployment:
         iam.add_role_to_instance_profile(InstanceProfileName=self.names.group, RoleName=self.names.group)
 
     def _template(self, image: str, version: str, given: t.Mapping[str, str]) -> None:
-        ami = self.account.client("ssm").get_parameter(Name=_PUBLIC_BASE)["Parameter"]["Value"]
-        data = {"ImageId": ami, "InstanceType": "g4dn.xlarge", "IamInstanceProfile": {"Name": self.names.group}}
+        data = {
+            "ImageId": base_image(self.account.client),
+            "InstanceType": "g4dn.xlarge",
+            "IamInstanceProfile": {"Name": self.names.group},
+        }
         host = {"launch_template_data": data, "worker_env": {**self._worker_env(), **given}}
         identity, rendered = templates.render(self.names, host, image, version)
         self.account.client("sqs").create_queue(QueueName=self.names.smoke_queue(identity))
@@ -87,26 +87,6 @@ class Deployment:
             "SD_BUCKET": self.account.bucket,
             "SD_LOG_GROUP": self.names.log_group,
         }
-
-    def _group(self) -> None:
-        autoscaling = self.account.client("autoscaling")
-        autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName=self.names.group,
-            LaunchTemplate={"LaunchTemplateName": self.names.group, "Version": "1"},
-            MinSize=0,
-            MaxSize=100,
-            DesiredCapacity=0,
-            VPCZoneIdentifier=self.account.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"],
-            HealthCheckGracePeriod=0,
-        )
-        for name, transition, seconds, default in HOOKS:
-            autoscaling.put_lifecycle_hook(
-                AutoScalingGroupName=self.names.group,
-                LifecycleHookName=name,
-                LifecycleTransition=transition,
-                HeartbeatTimeout=seconds,
-                DefaultResult=default,
-            )
 
     def members(self) -> dict[str, dict[str, t.Any]]:
         """The instances of the group, by their id."""
@@ -151,7 +131,7 @@ def build(
     """
     name = Names(deployment_id).group
     tag = f"{site.registry}/{name}:{version}"
-    with served(wheels, site.gateway) as pip_conf:
+    with pip_configuration(wheels, site.gateway) as pip_conf:
         Build(tag, version, requirements=requirements, pip_conf=pip_conf).run()
     ecr = Account(site.endpoint, deployment_id).client("ecr")
     ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")

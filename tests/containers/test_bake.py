@@ -15,35 +15,16 @@ import typing as t
 
 import pytest
 
+from scripts.hosts import machine as machines
 from tests.support.baking import builders, client, deployment, images, play
 from tests.support.docker import Docker, Refused
 from tests.support.playbooks import Run, local_aws
 
 HOST = "fleet-bake-host"
-FLAGS = (
-    *("--cgroupns", "private", "--security-opt", "seccomp=unconfined", "--volume", "/var/lib/docker"),
-    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),
-)
-CAPABILITIES = (
-    "SYS_ADMIN",
-    "NET_ADMIN",
-    "SYS_PTRACE",
-    "MKNOD",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "DAC_READ_SEARCH",
-)
 VARIABLES: t.Mapping[str, t.Any] = {
     "fleet_bake_configure": True,
     "fleet_bake_connection": "community.docker.docker",
-    "fleet_host_variables": {
-        # What no reachable repository carries is left out.
-        "gpu_worker_gpu": False,
-        "gpu_worker_agent": False,
-        "gpu_worker_registry_helper": "",
-        "gpu_worker_engine_options": {"mtu": 1400, "bip": "172.31.0.1/24", "storage-driver": "overlay2"},
-    },
+    "fleet_host_variables": machines.NO_CARD,
 }
 
 
@@ -59,14 +40,10 @@ def endpoint(tmp_path: pathlib.Path) -> collections.abc.Iterator[str]:
 def machine(docker: Docker) -> collections.abc.Iterator[list[str]]:
     """A machine that has booted; the names it may have."""
     docker.tell("hosts")
+    machines.prepare()
     names = [HOST]
-    added = [word for name in CAPABILITIES for word in ("--cap-add", name)]
-    docker.run("run", "--detach", "--name", HOST, *FLAGS, *added, "local/systemd-host:bookworm", "/sbin/container-init")
     try:
-        docker.run("exec", HOST, "sh", "-c", "until systemctl is-system-running --quiet; do sleep 0.2; done")
-        docker.run("exec", HOST, "apt-get", "-qq", "update")
-        brought = ("sudo", "cloud-init", "python3-apt")  # by an image of a cloud
-        docker.run("exec", HOST, "apt-get", "-qq", "install", "--yes", "--no-install-recommends", *brought)
+        machines.Machine.create(HOST)
         yield names
     finally:
         for name in names:

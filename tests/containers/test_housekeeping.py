@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from tests.support.baking import BUILDER, base_image_id, builders, client, deployment, images, launch, older_image, play
+from scripts.rehearsal.group import base_image
+from tests.support.baking import BUILDER, builders, client, deployment, images, launch, older_image, play
 from tests.support.playbooks import local_aws
 
 
@@ -29,7 +30,11 @@ def test_an_image_is_made_recorded_and_the_oldest_goes(endpoint: str) -> None:
     assert [row["ImageId"] for row in made] == [ssm.get_parameter(Name="/sd-inference/demo/ami")["Parameter"]["Value"]]
     assert older not in [row["ImageId"] for row in made]
     tags = {tag["Key"]: tag["Value"] for tag in made[0]["Tags"]}
-    assert (tags["DeploymentId"], tags["BaseImage"], tags["ImageVersion"]) == ("demo", base_image_id(endpoint), "none")
+    assert (tags["DeploymentId"], tags["BaseImage"], tags["ImageVersion"]) == (
+        "demo",
+        base_image(lambda service: client(endpoint, service)),
+        "none",
+    )
     disk = made[0]["BlockDeviceMappings"][0]["Ebs"]
     assert (disk["VolumeSize"], disk["Encrypted"]) == (100, True)
     filters = [{"Name": "tag:Purpose", "Values": ["host-image"]}]
@@ -63,7 +68,8 @@ def test_provision_gives_it_to_the_hosts(endpoint: str) -> None:
     ec2, ssm = client(endpoint, "ec2"), client(endpoint, "ssm")
     made = older_image(ec2)
     ssm.put_parameter(Name="/sd-inference/demo/ami", Value=made, Type="String", Overwrite=True)
-    for pinned, wanted in (("", made), (base_image_id(endpoint), base_image_id(endpoint))):
+    stock = base_image(lambda service: client(endpoint, service))
+    for pinned, wanted in (("", made), (stock, stock)):
         run = play(endpoint, "provision", "-e", json.dumps({"fleet_image_id": pinned}))
         assert run.code == 0, run.failures() or run.text
         host = json.loads(ssm.get_parameter(Name="/sd-inference/demo/host")["Parameter"]["Value"])

@@ -88,9 +88,3 @@ def builders(ec2: t.Any) -> list[str]:
 def play(endpoint: str, name: str, *arguments: str) -> Run:
     """Run a playbook of the collection."""
     return run_playbook(ROOT / "playbooks" / f"{name}.yml", endpoint, *arguments)
-
-
-def base_image_id(endpoint: str) -> str:
-    """The stock image that the local inventory names."""
-    name = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
-    return str(client(endpoint, "ssm").get_parameter(Name=name)["Parameter"]["Value"])

@@ -15,14 +15,11 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.names imp
 from local_aws.harness import Harness
 from local_aws.runner.simulated import SimulatedRunner
 from local_aws.settings import Rules, Settings
+from scripts.rehearsal.group import base_image, create_group
 
 ACCOUNT = "123456789012"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-HOOKS = (
-    ("launch", "autoscaling:EC2_INSTANCE_LAUNCHING", 900, "ABANDON"),
-    ("terminate", "autoscaling:EC2_INSTANCE_TERMINATING", 300, "CONTINUE"),
-)
 TIMING = {
     "poll": 5,
     "lock_renew": 15,
@@ -233,42 +230,16 @@ class Fleet:
         for queue in (names.task_queue, names.dead_letter_queue):
             self.client("sqs").create_queue(QueueName=queue)
         self.client("sns").create_topic(Name=f"sd-releases-{names.deployment_id}")
-        data = {"ImageId": self._ami(), "InstanceType": "g4dn.xlarge"}
+        data = {"ImageId": base_image(self.client), "InstanceType": "g4dn.xlarge"}
         self.client("ec2").create_launch_template(LaunchTemplateName=names.group, LaunchTemplateData=data)
         self._parameters(data)
-        self._group()
-
-    def _ami(self) -> str:
-        name = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
-        return str(self.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+        create_group(self.client, names.group, max(self.size * 2, 2), DefaultInstanceWarmup=0)
 
     def _parameters(self, data: dict[str, t.Any]) -> None:
         host = {"schema": 1, "launch_template_data": data, "worker_env": {"SD_ENGINE": "noop"}}
         values = {"host": json.dumps(host), "image-version": "none", "previous-version": "none"}
         for name, value in {**values, "deployment-status": "stable"}.items():
             self.client("ssm").put_parameter(Name=f"{self.names.root}/{name}", Value=value, Type="String")
-
-    def _group(self) -> None:
-        subnet = self.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
-        autoscaling = self.client("autoscaling")
-        autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName=self.names.group,
-            LaunchTemplate={"LaunchTemplateName": self.names.group, "Version": "1"},
-            MinSize=0,
-            MaxSize=max(self.size * 2, 2),
-            DesiredCapacity=0,
-            VPCZoneIdentifier=subnet,
-            HealthCheckGracePeriod=0,
-            DefaultInstanceWarmup=0,
-        )
-        for name, transition, seconds, default in HOOKS:
-            autoscaling.put_lifecycle_hook(
-                AutoScalingGroupName=self.names.group,
-                LifecycleHookName=name,
-                LifecycleTransition=transition,
-                HeartbeatTimeout=seconds,
-                DefaultResult=default,
-            )
 
     def _tags(self, instance_id: str) -> dict[str, str]:
         filters = [{"Name": "resource-id", "Values": [instance_id]}]

@@ -13,7 +13,8 @@ import typing as t
 from local_aws.harness import Harness
 from local_aws.runner.base import Instance
 from local_aws.runner.simulated import SimulatedRunner
-from tests.support.fleet import ACCOUNT, HOOKS, Fleet
+from scripts.rehearsal.group import base_image, put_hooks
+from tests.support.fleet import ACCOUNT, Fleet
 
 USER_DATA = """#!/bin/bash
 VERSION=$(aws ssm get-parameter --name /sd-inference/demo/image-version --query Parameter.Value --output text)
@@ -51,19 +52,12 @@ class Predecessor(Fleet):
         self.client("s3").create_bucket(Bucket=names.bucket(ACCOUNT))
         self.client("logs").create_log_group(logGroupName=names.log_group)
         self.client("sns").create_topic(Name=f"sd-releases-{names.deployment_id}")
-        data = {"ImageId": self._ami(), "InstanceType": "g4dn.xlarge"}
+        data = {"ImageId": base_image(self.client), "InstanceType": "g4dn.xlarge"}
         host = {"schema": 1, "launch_template_data": data, "worker_env": {"SD_ENGINE": "noop"}}
         self.client("ssm").put_parameter(Name=names.host, Value=json.dumps(host), Type="String")
         autoscaling = self.client("autoscaling")
         autoscaling.update_auto_scaling_group(AutoScalingGroupName=names.group, HealthCheckGracePeriod=0)
-        for name, transition, _seconds, _default in HOOKS:
-            autoscaling.put_lifecycle_hook(
-                AutoScalingGroupName=names.group,
-                LifecycleHookName=name,
-                LifecycleTransition=transition,
-                HeartbeatTimeout=HOOK_SECONDS,
-                DefaultResult="CONTINUE",
-            )
+        put_hooks(autoscaling, names.group, HeartbeatTimeout=HOOK_SECONDS, DefaultResult="CONTINUE")
 
     def script_deploys(self, version: str) -> None:
         """What deploy-new-version.sh does without --wait: the status stays in-progress for ever."""
@@ -93,7 +87,7 @@ class Predecessor(Fleet):
     def template(self, **data: t.Any) -> dict[str, t.Any]:
         """Launch template data of the scripts."""
         user_data = base64.b64encode(USER_DATA.encode()).decode()
-        return {"ImageId": self._ami(), "InstanceType": "g4dn.xlarge", "UserData": user_data, **data}
+        return {"ImageId": base_image(self.client), "InstanceType": "g4dn.xlarge", "UserData": user_data, **data}
 
     def _provision(self) -> None:
         names, ec2 = self.names, self.client("ec2")

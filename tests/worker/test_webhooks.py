@@ -9,6 +9,7 @@ import http.client
 import io
 import itertools
 import json
+import math
 import threading
 import typing as t
 from pathlib import Path
@@ -173,9 +174,10 @@ def test_a_private_address_gets_no_connection_and_a_stranger_no_body(receiver: R
 
 
 class FastClock(SystemClock):
-    """Time passes when it is waited for."""
+    """Time passes when it is waited for; ``over`` is set once ``ends`` is reached."""
 
-    at = 0.0
+    def __init__(self) -> None:
+        self.at, self.ends, self.over = 0.0, math.inf, threading.Event()
 
     def now(self) -> dt.datetime:
         return dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=self.at)
@@ -184,6 +186,8 @@ class FastClock(SystemClock):
         return self.at
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
+        if self.at >= self.ends:
+            self.over.set()
         self.at += 0.0 if event.is_set() else max(seconds, 0.01)
         return event.is_set()
 
@@ -212,16 +216,9 @@ class Line:
 
     def run_for(self, seconds: float) -> None:
         """Let the thread's body run until that much time has passed."""
-        end, stopped = self.clock.at + seconds, threading.Event()
-        inner = self.clock.wait
-
-        def wait(event: threading.Event, pause: float) -> bool:
-            if self.clock.at >= end:
-                stopped.set()
-            return inner(event, pause)
-
-        self.clock.wait = wait  # type: ignore[method-assign]  # the test's own clock tells when it is enough
-        self.webhooks.run(stopped)
+        self.clock.ends = self.clock.at + seconds
+        self.clock.over.clear()
+        self.webhooks.run(self.clock.over)
 
     def said(self, message: str) -> list[dict[str, t.Any]]:
         lines = [json.loads(line) for line in self.output.getvalue().splitlines()]

@@ -174,7 +174,7 @@ class DrawThread:
             work, future = arrival
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 whatever ends it, the thread goes on to the next one
+            except BaseException as error:  # noqa: BLE001 no library's exit may end the one thread that draws
                 future.set_exception(error)
             self._tell()
 
@@ -215,7 +215,7 @@ class DrawThread:
             if not ongoing.take_up():
                 return True
             self._engine.begin(ongoing, ongoing.job)
-        except BaseException as error:  # noqa: BLE001 whatever ends a job, the thread goes on to the next one
+        except BaseException as error:  # noqa: BLE001 no library's exit may end the one thread that draws
             self._fail(ongoing, error)
             return True
         ongoing.began = since
@@ -230,7 +230,7 @@ class DrawThread:
         self.progress.moved()
         try:
             drawn = self._engine.step(self.progress.moved)
-        except BaseException as error:  # noqa: BLE001 whatever ends these jobs, the thread goes on to the next ones
+        except BaseException as error:  # noqa: BLE001 no library's exit may end the one thread that draws
             drawn = [Drawn(key, error=error) for key in self._in_work]
             for key in self._in_work:
                 self._engine.drop(key)

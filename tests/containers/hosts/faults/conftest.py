@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
-import functools
-import http.server
 import itertools
 import json
 import subprocess
-import threading
 import time
 import typing as t
 import urllib.request
@@ -25,6 +22,7 @@ from scripts.hosts import deployment, machine
 from scripts.hosts.baking import baked
 from scripts.hosts.deployment import Deployment, Instance
 from scripts.hosts.machine import Machine
+from scripts.hosts.serving import served
 from scripts.hosts.site import Site
 from scripts.hosts.waiting import until
 
@@ -92,6 +90,17 @@ class Host:
         lines = [line for line in self.machine.log("health-check.log") if line["event"] == "unhealthy"]
         return [(line["failed_checks"], line["step"]) for line in lines if line["failed_checks"] or line["step"]]
 
+    def last_check(self) -> int:
+        """When the last health check ended: microseconds since boot."""
+        asked = ("systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", "--value", "sd-health.service")
+        return int(self.machine.run(*asked))
+
+    def wait_checked(self, times: int) -> None:
+        """Wait for the end of so many more health checks."""
+        for _unused in range(times):
+            before = self.last_check()
+            until(lambda before=before: self.last_check() > before, "a health check", 30, self.machine.tell)
+
     def knows_its_worker(self) -> bool:
         """Whether the worker has answered a check: its silence counts from then on."""
         text = self.machine.sh("cat /run/sd-inference/state.json 2>/dev/null || echo '{}'")
@@ -139,11 +148,6 @@ def fleet(place: Site) -> Deployment:
     return made
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_unused: object) -> None:
-        """Requests are not logged."""
-
-
 @pytest.fixture(scope="package")
 def card(place: Site, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[str]:
     """Where machines find the package of the card's stand-in."""
@@ -152,11 +156,8 @@ def card(place: Site, tmp_path_factory: pytest.TempPathFactory) -> collections.a
     for name, script in CARD.items():
         _write(folder / "tree" / "usr" / "bin" / name, f"#!/bin/sh\n{script}\n").chmod(0o755)
     subprocess.run(["dpkg-deb", "--build", "tree", "card.deb"], cwd=folder, check=True, capture_output=True)
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://{place.gateway}:{server.server_port}/card.deb"
-        server.shutdown()
+    with served(folder, place.gateway) as address:
+        yield f"{address}/card.deb"
 
 
 def _write(path: Path, text: str) -> Path:

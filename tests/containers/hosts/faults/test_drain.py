@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-import time
-
 from scripts.hosts.waiting import until
-from tests.containers.hosts.faults.conftest import JOB_SECONDS, Host, Watch
+from tests.containers.hosts.faults.conftest import Host, Watch
 
 
 def test_a_stop_waits_for_the_job_in_hand_and_leaves_the_next(host: Host, watch: Watch) -> None:
     host.begin("in-hand")
-    clock, began = watch("systemctl stop, in the middle of a job"), time.monotonic()
+    clock = watch("systemctl stop, in the middle of a job")
     host.machine.run("systemctl", "stop", "sd-worker.service")
-    took = time.monotonic() - began
     clock.until(lambda: host.machine.unit() == "inactive", "stopped", 110, 110)
-    assert 0.5 < took < 30 + JOB_SECONDS
     result = host.result("in-hand")
     assert (result["status"], result["attempts"]) == ("succeeded", 1)
     states = [line["state"] for line in host.machine.log("worker.log") if line["event"] == "state"]

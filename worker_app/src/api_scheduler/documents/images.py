@@ -97,7 +97,7 @@ def _decoded(data: bytes, where: str, terms: Terms) -> Image.Image:
     try:
         image.load()
         return _plain_mode(ImageOps.exif_transpose(image))
-    except Exception as error:  # noqa: BLE001 the same
+    except Exception as error:  # noqa: BLE001 decoders of damaged pictures fail in every way there is
         raise InvalidRequest(f"payload.{where}: the picture is damaged ({shown(str(error))})") from None
 
 

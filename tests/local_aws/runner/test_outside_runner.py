@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import pathlib
 import subprocess
 import sys
@@ -14,12 +15,13 @@ import boto3
 import pytest
 
 from local_aws.cli import main
+from scripts.rehearsal.group import create_group
 from tests.support.playbooks import ROOT, free_port
 
 WAITING = threading.Event()
 # The other runners would start a worker, and report that it cannot be pulled.
 USER_DATA = b"#cloud-config\nwrite_files:\n  - path: /etc/sd-inference/worker.env\n    content: SD_IMAGE=none\n"
-HOOK = {"AutoScalingGroupName": "g", "LifecycleHookName": "launch"}
+HOOK = {"AutoScalingGroupName": "hosts", "LifecycleHookName": "launch"}
 
 
 @pytest.fixture
@@ -36,21 +38,13 @@ def endpoint(tmp_path: pathlib.Path) -> t.Iterator[str]:
 
 def test_an_instance_is_what_its_host_says(endpoint: str) -> None:
     session = boto3.session.Session("local", "local", region_name="us-east-1")
-    ec2, autoscaling = (session.client(name, endpoint_url=endpoint) for name in ("ec2", "autoscaling"))
+    client = functools.partial(session.client, endpoint_url=endpoint)
+    ec2, autoscaling = client("ec2"), client("autoscaling")
     image = ec2.describe_images()["Images"][0]["ImageId"]
     data = {"ImageId": image, "UserData": base64.b64encode(USER_DATA).decode()}
     ec2.create_launch_template(LaunchTemplateName="hosts", LaunchTemplateData=data)
-    autoscaling.create_auto_scaling_group(
-        AutoScalingGroupName="g",
-        LaunchTemplate={"LaunchTemplateName": "hosts", "Version": "1"},
-        MinSize=0,
-        MaxSize=1,
-        VPCZoneIdentifier=ec2.describe_subnets()["Subnets"][0]["SubnetId"],
-    )
-    autoscaling.put_lifecycle_hook(
-        **HOOK, LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING", HeartbeatTimeout=900, DefaultResult="ABANDON"
-    )
-    autoscaling.set_desired_capacity(AutoScalingGroupName="g", DesiredCapacity=1)
+    create_group(client, "hosts", 1)
+    autoscaling.set_desired_capacity(AutoScalingGroupName="hosts", DesiredCapacity=1)
 
     def reached(state: str) -> str:
         for _unused in range(300):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scripts.hosts.waiting import until
 from tests.containers.hosts.faults.conftest import CACHE, DISK_MIB, Host, Watch
 
@@ -20,19 +22,22 @@ def test_a_full_disk_is_reported(host: Host, watch: Watch) -> None:
     reported(host)
 
 
-def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch) -> None:
-    clock = watch("nvidia-smi ends with an error")
-    host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\necho 'Unable to determine the device handle' >&2\nexit 15\n")
+@pytest.mark.parametrize(
+    ("fault", "script", "said"),
+    [
+        (
+            "ends with an error",
+            "echo 'Unable to determine the device handle' >&2\nexit 15",
+            "Unable to determine the device",
+        ),
+        ("hangs", "exec sleep 600", "no end after 5 s, 3 times in a row"),
+    ],
+)
+def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch, fault: str, script: str, said: str) -> None:
+    clock = watch(f"nvidia-smi {fault}")
+    host.machine.write("/usr/bin/nvidia-smi", f"#!/bin/sh\n{script}\n")
     clock.until(host.unhealthy, "reported unhealthy", 50, 75)
-    assert "the GPU does not answer: nvidia-smi --list-gpus: Unable to determine the device handle" in host.given_up()
-    reported(host)
-
-
-def test_a_card_that_hangs_is_reported(host: Host, watch: Watch) -> None:
-    clock = watch("nvidia-smi hangs")
-    host.machine.write("/usr/bin/nvidia-smi", "#!/bin/sh\nexec sleep 600\n")
-    clock.until(host.unhealthy, "reported unhealthy", 50, 75)
-    assert "the GPU does not answer: nvidia-smi --list-gpus: no end after 5 s, 3 times in a row" in host.given_up()
+    assert f"the GPU does not answer: nvidia-smi --list-gpus: {said}" in host.given_up()
     reported(host)
 
 

@@ -22,5 +22,7 @@ def served(folder: str | Path, gateway: str) -> t.Iterator[str]:
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://{gateway}:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://{gateway}:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -39,6 +39,7 @@ find_python() {
 # Debian ships venv apart from Python. As root it is installed; anyone else is told what to install.
 ensure_venv_module() {
   local python=$1 package
+  flock 8 # the environments are made beside each other, and apt is used by one at a time
   "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
   package="python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -70,7 +71,7 @@ create() {
   local folder=$1 text=$2 python
   python=$(find_python)
   check_space
-  ensure_venv_module "$python"
+  (ensure_venv_module "$python") 8>.venv/.apt
   say "$text"
   "$folder/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$folder"
 }
@@ -90,6 +91,17 @@ worker() {
     ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"}
   .venv/worker/bin/python -m pip install --quiet -r worker_app/requirements.txt -r worker_app/requirements-dev.txt
   fingerprint "${WORKER_FILES[@]}" >.venv/worker/.requirements
+}
+
+# One mostly waits for the network while the other unpacks. Both are made, or said to be broken, before this returns.
+both() {
+  local environment job jobs=() failed=0
+  for environment in controller worker; do
+    "$environment" & # `set -e` holds in there, as it would not behind "||"
+    jobs+=("$!")
+  done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  [ "$failed" = 0 ] && write_lock
 }
 
 # What an image was built against and what the process runner offers must be the same set of libraries.
@@ -113,11 +125,7 @@ main() {
       worker
       write_lock
       ;;
-    all)
-      controller
-      worker
-      write_lock
-      ;;
+    all) both ;;
     *) die "unknown environment '$1': controller, worker or all" ;;
   esac
   link_collection

@@ -45,7 +45,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: t.Any) -> None:
         """A task without a loop; one with a loop has told its items."""
-        if "results" not in result.result:
+        if result.task.loop is None:  # "results" alone says nothing: dnf answers with a key of that name
             self._note(result, "")
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:

@@ -11,7 +11,7 @@ def test_a_restart_of_the_engine_waits_for_the_job_in_hand(host: Host, watch: Wa
     host.begin("while-restarting")
     host.machine.run("systemctl", "restart", "docker.service")
     clock = watch("systemctl restart docker, once it has come back")
-    clock.until(lambda: host.another(before), "another container", 5, 30)
+    clock.until(lambda: host.another(before), "another container", 10, 30)
     host.machine.wait_ready()
     result = host.result("while-restarting")
     assert (result["status"], result["attempts"]) == ("succeeded", 1)
@@ -23,7 +23,7 @@ def test_a_restart_of_the_engine_waits_for_the_job_in_hand(host: Host, watch: Wa
 def test_an_engine_that_is_killed_comes_back_with_a_worker(host: Host, watch: Watch) -> None:
     before, clock = host.container(), watch("kill -9 of dockerd")
     host.machine.sh("kill -KILL $(pidof dockerd)")
-    clock.until(lambda: host.another(before), "another container", 10, 60)
+    clock.until(lambda: host.another(before), "another container", 15, 60)
     host.machine.wait_ready()
     assert host.events("host.log") == ["starting", "ended", "starting"]
     assert (host.state(), host.given_up(), host.unhealthy()) == ("InService", "", False)

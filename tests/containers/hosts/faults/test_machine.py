@@ -17,7 +17,7 @@ def test_a_full_disk_is_reported(host: Host, watch: Watch) -> None:
     assert host.checks() == []
     clock = watch(f"less than {LIMIT_MIB} MiB left")
     host.machine.run("fallocate", "--length", "100MiB", f"{CACHE}/full")
-    clock.until(host.unhealthy, "reported unhealthy", 30, 60)
+    clock.until(host.unhealthy, "reported unhealthy", 40, 60)
     assert f"the disk of {CACHE} is full: 462 MiB left of 512 wanted, 3 times in a row" in host.given_up()
     reported(host)
 
@@ -36,7 +36,7 @@ def test_a_full_disk_is_reported(host: Host, watch: Watch) -> None:
 def test_a_card_that_has_gone_is_reported(host: Host, watch: Watch, fault: str, script: str, said: str) -> None:
     clock = watch(f"nvidia-smi {fault}")
     host.machine.write("/usr/bin/nvidia-smi", f"#!/bin/sh\n{script}\n")
-    clock.until(host.unhealthy, "reported unhealthy", 50, 75)
+    clock.until(host.unhealthy, "reported unhealthy", 55, 75)
     assert f"the GPU does not answer: nvidia-smi --list-gpus: {said}" in host.given_up()
     reported(host)
 

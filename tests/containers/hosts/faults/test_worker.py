@@ -12,7 +12,7 @@ from tests.containers.hosts.faults.conftest import Host, Watch
 def test_a_killed_worker_is_started_again(host: Host, watch: Watch) -> None:
     before, clock = host.container(), watch("docker kill")
     host.docker("kill", "sd-worker")
-    clock.until(lambda: host.another(before), "another container", 5, 30)
+    clock.until(lambda: host.another(before), "another container", 10, 30)
     host.machine.wait_ready()
     log = host.machine.log("host.log")
     assert [line["event"] for line in log] == ["starting", "ended", "starting"]
@@ -38,13 +38,13 @@ def test_one_that_is_killed_three_times_in_a_row_is_reported(host: Host, watch: 
 def test_a_frozen_worker_is_started_again_and_reported_the_second_time(host: Host, watch: Watch) -> None:
     before, clock = host.container(), watch("docker pause")
     host.docker("pause", "sd-worker")
-    clock.until(lambda: host.another(before), "another container", 55, 90)
+    clock.until(lambda: host.another(before), "another container", 60, 90)
     host.machine.wait_ready()
     assert host.checks() == [(1, ""), (2, ""), (0, "restart")]
     assert (host.state(), host.given_up(), host.unhealthy()) == ("InService", "", False)
     until(host.knows_its_worker, "the first health check", 30, host.machine.tell)
     again = watch("docker pause within the hour")
     host.docker("pause", "sd-worker")
-    again.until(host.unhealthy, "reported unhealthy", 50, 90)
+    again.until(host.unhealthy, "reported unhealthy", 55, 90)
     assert "3 times in a row, after 1 restart(s) for the same reason" in host.given_up()
     assert host.given_up() in [line.get("reason") for line in host.machine.log("host.log")]

@@ -256,9 +256,10 @@ def decoded(template: Template) -> str:
 
 def ec2_state(group: Group, member: Member) -> str:
     """The state of the instance in EC2."""
-    backend = templates.ec2_backend(group.account, group.region)
-    instance = backend.get_instance_by_id(member.instance_id)
-    return str(instance.state) if instance else "terminated"
+    # Asked of each member at each tick: the backend's own search copies every reservation that there ever was.
+    reservations = list(templates.ec2_backend(group.account, group.region).reservations.values())
+    instances = (instance for reservation in reservations for instance in reservation.instances)
+    return next((str(found.state) for found in instances if found.id == member.instance_id), "terminated")
 
 
 def power_off(world: World, group: Group, member: Member) -> None:

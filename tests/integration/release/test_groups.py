@@ -163,9 +163,15 @@ def lose(fleet: Fleet, end: t.Callable[[str], t.Any], times: int = 2) -> dict[st
 
 def test_candidates_that_are_lost_from_outside_are_not_held_against_the_release(two: Fleet) -> None:
     ec2 = two.client("ec2")
-    ways = iter((ec2.terminate_instances, ec2.stop_instances))
-    assert lose(two, lambda instance: next(ways)(InstanceIds=[instance]))["outcome"] == "succeeded"
+    ways, lost = iter((ec2.terminate_instances, ec2.stop_instances)), set[str]()
+
+    def end(instance: str) -> None:
+        next(ways)(InstanceIds=[instance])
+        lost.add(instance)
+
+    assert lose(two, end)["outcome"] == "succeeded"
     assert two.versions() == ["1.1.0"] * 2
+    assert len(lost) == 2 and not lost & {row["InstanceId"] for row in two.group()["Instances"]}
 
 
 def test_candidates_that_are_reported_unhealthy_end_the_release(two: Fleet) -> None:

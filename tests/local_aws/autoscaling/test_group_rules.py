@@ -173,12 +173,14 @@ def test_hook_heartbeat_range(fleet: Fleet) -> None:
     )
 
 
-def test_instance_terminated_by_ec2_is_replaced(fleet: Fleet) -> None:
+@pytest.mark.parametrize("end", ["terminate_instances", "stop_instances"])
+def test_instance_that_ec2_no_longer_runs_is_replaced(fleet: Fleet, end: str) -> None:
     """The group notices and launches another."""
     fleet.create(2)
-    fleet.ec2.terminate_instances(InstanceIds=fleet.ids()[:1])
-    fleet.advance(5)
-    assert len(fleet.ids()) == 2
+    lost, kept = fleet.ids()
+    getattr(fleet.ec2, end)(InstanceIds=[lost])
+    fleet.advance(20)
+    assert lost not in fleet.ids(None) and kept in fleet.ids() and len(fleet.ids()) == 2
 
 
 def test_unhealthy_instance_is_replaced_whatever_its_protection(fleet: Fleet) -> None:

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from scripts.hosts import changes
 from scripts.hosts.__main__ import main
+from tests.support.playbooks import ANSIBLE_PLAYBOOK, ROOT
 
 FOLDER = ("h", "Create the folders", "/etc/sd-inference")
 INSTALLED = ("h", "Install the packages", "")
@@ -63,3 +67,45 @@ def test_the_command_fails_with_the_differences(tmp_path: pathlib.Path, capsys: 
     assert (
         "was not predicted: h Install the units sd-health.timer" in said and "did not come: h Rotate the logs" in said
     )
+
+
+# WANT_JSON: Ansible's sign for a module that is no AnsibleModule.
+DNF = """#!/usr/bin/python
+# WANT_JSON
+print('{"changed": true, "results": ["Installed: docker"]}')
+"""
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - {name: Install the packages, answers_as_dnf: {}}
+    - {name: Enable the services, debug: {msg: told}, changed_when: true, loop: [docker, agent]}
+    - {name: Look around, debug: {msg: told}}
+"""
+
+
+def test_a_run_notes_what_it_changes_task_by_task_and_item_by_item(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "site.yml").write_text(PLAYBOOK)
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "answers_as_dnf.py").write_text(DNF)
+    settings = {
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "extensions/molecule/plugins/callback"),
+        "ANSIBLE_CALLBACKS_ENABLED": "changes",
+        "FLEET_CHANGES": str(tmp_path / "changes"),
+    }
+    command = [
+        str(ANSIBLE_PLAYBOOK),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        f"ansible_python_interpreter={sys.executable}",
+        "site.yml",
+    ]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | settings, check=True, capture_output=True)
+    assert changes.read(tmp_path / "changes" / "site-0.jsonl") == {
+        ("localhost", "Install the packages", ""),
+        ("localhost", "Enable the services", "docker"),
+        ("localhost", "Enable the services", "agent"),
+    }

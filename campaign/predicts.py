@@ -10,6 +10,7 @@ import time
 import typing as t
 
 from campaign.crash.forks import Nursery
+from campaign.crash.scenarios import warm_up
 from campaign.findings import outcome
 from tests.support.fleet import make_harness
 from tests.support.predictions import Compared, compare
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     started, nursery = time.monotonic(), Nursery(options.jobs)
+    warm_up()
     for seed in range(options.first, options.first + options.count):
         if nursery.fork():
             nursery.report([seed, dataclasses.asdict(_compare(seed))])

@@ -59,7 +59,10 @@ class Harness:
                 region_name=store.REGION,
                 aws_access_key_id="local",
                 aws_secret_access_key="local",
-                config=Config(retries={"total_max_attempts": 1 if self.direct else 2, "mode": "standard"}),
+                config=Config(
+                    retries={"total_max_attempts": 1 if self.direct else 2, "mode": "standard"},
+                    user_agent="local_aws",  # botocore puts its own together anew for each request, from twenty parts
+                ),
             )
             self._clients[service] = self.direct.connect(client) if self.direct else client
         return self._clients[service]

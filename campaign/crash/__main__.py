@@ -12,7 +12,7 @@ import typing as t
 
 from campaign.crash.forks import elsewhere
 from campaign.crash.points import Choice, Point, Variant
-from campaign.crash.scenarios import SCENARIOS, make_fleet
+from campaign.crash.scenarios import SCENARIOS, make_fleet, warm_up
 from campaign.crash.trial import Report, Trial
 from tests.support.probe import FAULTS, KILLS
 
@@ -23,6 +23,7 @@ def main() -> int:
     """Try everything, or a sample; print the table."""
     options = _parse()
     started = time.monotonic()
+    warm_up()
     _unused, fleet = make_fleet()
     print(ROW.format("scenario", "goal", "kind", "tried", "survived", "converged"), flush=True)
     reports: list[Report] = []

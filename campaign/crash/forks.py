@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ class Nursery:
         """True in the child, which must end with ``report``."""
         while len(self._children) >= self._jobs:
             self._wait()
+        gc.freeze()  # nobody's collection shall go through, or copy, the pages that all children share
         child = os.fork()
         if child:
             self._children.add(child)

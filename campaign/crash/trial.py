@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
@@ -74,7 +73,6 @@ class Trial:
         offset = len(self._fleet.probe.calls)
         for variant in variants:
             self._variants.setdefault(variant.point.number + offset, []).append(variant)
-        gc.freeze()  # nobody's collection shall copy the pages that all children share
         self._fleet.probe.disturb = self._at
         started = self._fleet.now().isoformat()
         ended = attempt(self._fleet, self._scenario.wish)

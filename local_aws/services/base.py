@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import types
 import typing as t
 
 
@@ -11,6 +12,27 @@ def install() -> None:
     """Once a process."""
     _keep_no_objects()
     _list_services_once()
+    _look_for_models_once()
+    _look_for_methods_once()
+
+
+def _look_for_models_once() -> None:
+    """moto looks through all of botocore's folders for each service that it answers for the first time."""
+    from moto.core import utils
+
+    _answer_once(utils, "create_loader")
+
+
+def _look_for_methods_once() -> None:
+    """moto asks a class for its methods in each request, which takes as long as to parse it."""
+    from moto.core import responses
+
+    _answer_once(responses, "method_names_from_class")
+
+
+def _answer_once(module: types.ModuleType, function: str) -> None:
+    """Let a function of moto keep its answers."""
+    setattr(module, function, functools.cache(getattr(module, function)))
 
 
 def _list_services_once() -> None:

@@ -94,15 +94,20 @@ class Trial:
     def _judge(self, variant: Variant, ended: str, started: str) -> Report:
         scenario, report = self._scenario, self._report(variant, ended)
         if variant.trouble in FAULTS:
-            self._fleet.sleep(SETTLING)
-            report.survived = not violations(self._fleet)
+            found = self._settled()
+            report.survived = not found
         if not report.survived:
             report.next_run = attempt(self._fleet, scenario.again if variant.way == "forward" else BACK)
             if self._fleet.ledger.paused:  # at rest as planned, and to be promoted
                 report.next_run += "; " + attempt(self._fleet, PROMOTE)
-            self._fleet.sleep(SETTLING)
-        report.problems = [*violations(self._fleet), *self._history_of(report, started), *idle(self._fleet)]
+            found = self._settled()
+        report.problems = [*found, *self._history_of(report, started), *idle(self._fleet)]
         return report
+
+    def _settled(self) -> list[str]:
+        """What is wrong once instances on their way out are gone."""
+        self._fleet.sleep(SETTLING)
+        return violations(self._fleet)
 
     def _judge_safely(self, variant: Variant, ended: str, started: str) -> Report:
         """A look that fails is a problem as well."""

@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tarfile
 import tempfile
 import typing as t
 from pathlib import Path
+
+from backports import tarfile  # Debian 12's Python 3.11.2 has no filters yet
 
 from local_aws import store
 from local_aws.runner.base import RunnerError

@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import tarfile
 import tempfile
 import typing as t
 from pathlib import Path
+
+from backports import tarfile
 
 from scripts.rehearsal.images import docker
 

@@ -14,7 +14,6 @@ import hypothesis
 from hypothesis.stateful import run_state_machine_as_test
 
 from campaign.crash.forks import Nursery
-from campaign.crash.scenarios import warm_up
 from campaign.findings import outcome
 from tests.support.machine import STEPS, FleetMachine
 
@@ -29,7 +28,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     started, nursery = time.monotonic(), Nursery(options.jobs)
-    warm_up()
     share = -(-options.steps // options.jobs)
     for number in range(options.jobs):
         if nursery.fork():

@@ -4,7 +4,7 @@
 # have not changed is left alone. Usage: scripts/environment.sh controller|worker|all
 #
 # PYTHON=…            the Python to use (3.11 to 3.13); by default the first of python3.11, python3.12, python3.13, python3,
-#                     the distribution's before others: it is built with profile-guided optimisation
+#                     the distribution's before others, which are often built without the compiler's slower optimisations
 # TORCH_INDEX_URL=…   where to take torch from, e.g. https://download.pytorch.org/whl/cpu for the small CPU wheel
 # MIN_FREE_GB=…       refuse to start with less disk space than this (6)
 set -euo pipefail

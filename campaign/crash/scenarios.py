@@ -57,8 +57,7 @@ def make_fleet() -> tuple[Harness, ProbedFleet]:
 def warm_up() -> None:
     """Play a release and a way back in a world of their own.
 
-    botocore and moto load what they need of a service when it is first asked: once here, or once in each copy of this
-    process, where it takes as long as the rest of the run.
+    botocore and moto load what they need of a service when it is first asked: here, or in each copy of the process.
     """
     harness, fleet = make_fleet()
     for wish in ({"version": STABLE}, DEPLOY, BACK):

@@ -74,10 +74,10 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def layer() -> bytes:
+def layer(module: str = "__main__.py") -> bytes:
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
-        for name, text in (("__init__.py", ""), ("__main__.py", WORKER)):
+        for name, text in (("__init__.py", ""), (module, WORKER)):
             entry = tarfile.TarInfo(f"app/src/api_scheduler/{name}")
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
@@ -110,12 +110,13 @@ class Site:
             aws_secret_access_key="local",
         )
 
-    def push(self, lock: str = LOCK) -> str:
+    def push(self, lock: str = LOCK, module: str = "__main__.py") -> str:
         """Push the image by the registry's API; its reference."""
+        files = layer(module)
         ecr = self.client("ecr")
         ecr.create_repository(repositoryName="sd")
         config = json.dumps({"config": {"Labels": {"org.diffusion.fleet.lock-sha256": lock}}}).encode()
-        for blob in (config, layer()):
+        for blob in (config, files):
             identity = ecr.initiate_layer_upload(repositoryName="sd")["uploadId"]
             ecr.upload_layer_part(
                 repositoryName="sd", uploadId=identity, partFirstByte=0, partLastByte=len(blob) - 1, layerPartBlob=blob
@@ -126,7 +127,7 @@ class Site:
                 "schemaVersion": 2,
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "config": {"digest": digest_of(config)},
-                "layers": [{"digest": digest_of(layer())}],
+                "layers": [{"digest": digest_of(files)}],
             }
         )
         return "sd@" + str(
@@ -246,17 +247,20 @@ def test_a_host_that_was_stopped_can_be_started_again(site: Site) -> None:
         ("lock", "needs the dependencies"),
         ("missing", "the registry has no"),
         ("no digest", "names no digest"),
+        ("outside", "cannot be unpacked"),
     ],
 )
 def test_a_worker_that_cannot_work_fails_the_launch_with_the_reason(site: Site, problem: str, reason: str) -> None:
     monitored: list[HostEvent] = []
     site.server.world.runner = _Deaf()  # the world must not take the events that this test reads
-    image = site.push("b" * 64 if problem == "lock" else LOCK)
+    module = "../../../../outside.py" if problem == "outside" else "__main__.py"
+    image = site.push("b" * 64 if problem == "lock" else LOCK, module)
     extra = {"SD_CRASH": "1"} if problem == "crash" else {}
     images = {"missing": "sd@" + digest_of(b"?"), "no digest": "sd:1"}
     site.boot(images.get(problem, image), **extra)
     event = wait_for(lambda: failure(site, monitored))
     assert event.kind == "launch_failed" and reason in event.reason
+    assert not list(site.folder.rglob("outside.py"))
     site.server.world.runner = site.runner
 
 

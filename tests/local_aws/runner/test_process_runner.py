@@ -34,12 +34,13 @@ from local_aws.world import World
 LOCK = "a" * 64
 WORKER = """
 import http.server, json, os, signal, threading
-print(json.dumps({"event": "env", **os.environ}), flush=True)
+def say(**line): os.write(1, (json.dumps(line) + "\\n").encode())  # a line is one write: two threads say something
+say(event="env", **os.environ)
 if os.environ.get("SD_CRASH"):
     raise SystemExit(7)
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        print(json.dumps({"event": "probed"}), flush=True)
+        say(event="probed")
         self.send_response(200)
         self.end_headers()
     def log_message(self, *_):
@@ -48,10 +49,10 @@ server = http.server.HTTPServer(("127.0.0.1", int(os.environ["SD_HTTP_PORT"])), 
 threading.Thread(target=server.serve_forever, daemon=True).start()
 over = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: over.set())
-print(json.dumps({"event": "state", "state": "ready", "pid": os.getpid()}), flush=True)
+say(event="state", state="ready", pid=os.getpid())
 over.wait(120)
 threading.Event().wait(float(os.environ.get("SD_STOP_SECONDS", "0")))
-print(json.dumps({"event": "state", "state": "stopped"}), flush=True)
+say(event="state", state="stopped")
 """
 
 

@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from botocore.model import OperationNotFoundError
+from flask import Flask
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.wrappers import Request, Response
 
@@ -37,7 +38,7 @@ class Front:
     def __init__(self, world: World, stopping: threading.Event) -> None:
         self.world = world
         self.stopping = stopping
-        self._aws = DomainDispatcherApplication(create_backend_app)
+        self._aws = DomainDispatcherApplication(_application)
 
     def __call__(self, environ: Environ, start_response: t.Any) -> t.Iterable[bytes]:
         """Answer one request."""
@@ -94,6 +95,14 @@ class Front:
                 environ, call.service, "InternalFailure", "local_aws failed; see its server.log", 500
             )
             return reply(environ, start_response)
+
+
+def _application(service: t.Any) -> Flask:
+    """moto's application for a service, out of debug mode, in which Flask makes a class for each form it reads."""
+    application = create_backend_app(service)
+    application.debug = False
+    application.config["PROPAGATE_EXCEPTIONS"] = True  # as in debug mode: what moto lacks is answered above
+    return application
 
 
 def hang_up(environ: Environ, reason: str) -> ConnectionAbortedError:

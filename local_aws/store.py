@@ -45,11 +45,23 @@ def prepare() -> None:
     os.environ.update(_ENVIRONMENT)
     from local_aws import autoscaling
     from local_aws.alarms import service as alarm_service
-    from local_aws.services import base, ecr, images, launch_templates, logs, machine_images, parameters
+    from local_aws.services import (
+        base,
+        ecr,
+        images,
+        launch_templates,
+        logs,
+        machine_images,
+        managed_policies,
+        parameters,
+        xml,
+    )
     from local_aws.sqs import service as sqs_service
 
     for correction in (
         base,
+        xml,
+        managed_policies,
         images,
         machine_images,
         launch_templates,

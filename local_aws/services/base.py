@@ -14,6 +14,7 @@ def install() -> None:
     _list_services_once()
     _look_for_models_once()
     _look_for_methods_once()
+    _look_for_hosts_once()
 
 
 def _look_for_models_once() -> None:
@@ -28,6 +29,14 @@ def _look_for_methods_once() -> None:
     from moto.core import responses
 
     _answer_once(responses, "method_names_from_class")
+
+
+def _look_for_hosts_once() -> None:
+    """moto tries 200 patterns on the host of each request, twice. Hosts are the callers' choice: so many are kept."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+    found = functools.lru_cache(maxsize=1024)(DomainDispatcherApplication.get_backend_for_host)
+    setattr(DomainDispatcherApplication, "get_backend_for_host", lambda self, host: found(self, host))
 
 
 def _answer_once(module: types.ModuleType, function: str) -> None:

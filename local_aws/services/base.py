@@ -35,8 +35,12 @@ def _look_for_hosts_once() -> None:
     """moto tries 200 patterns on the host of each request, twice. Hosts are the callers' choice: so many are kept."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
-    found = functools.lru_cache(maxsize=1024)(DomainDispatcherApplication.get_backend_for_host)
-    setattr(DomainDispatcherApplication, "get_backend_for_host", lambda self, host: found(self, host))
+    kept = functools.lru_cache(maxsize=1024)(DomainDispatcherApplication.get_backend_for_host)
+
+    def found(dispatcher: t.Any, host: str | None) -> t.Any:
+        return kept(dispatcher, host)
+
+    setattr(DomainDispatcherApplication, "get_backend_for_host", found)
 
 
 def _answer_once(module: types.ModuleType, function: str) -> None:

@@ -18,8 +18,8 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check test lane-of-playbooks lane-of-releases lane-of-processes unit local-aws-test worker-test integration e2e crash machine predicts seeded-bugs demo lint build clean
-.PHONY: containers molecule bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
+.PHONY: help env check types test unit unit-fast unit-slow local-aws-test worker-test worker-drawing worker-clients worker-rest integration e2e crash machine predicts seeded-bugs demo lint build clean
+.PHONY: integration-release integration-playbooks containers molecule bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,31 +32,30 @@ check: env ## Format, lint, types, shape and the fast tests (about a minute)
 	@scripts/timed format $(BIN)/ruff format --check --quiet .
 	@scripts/timed shape $(BIN)/python scripts/check_shape.py
 	@scripts/timed licences $(BIN)/python scripts/check_licences.py
+	@$(MAKE) --jobs=2 --output-sync=line unit-fast types
+
+types: env ## mypy --strict, in both environments
 	@scripts/timed mypy scripts/types.sh
+
+unit-fast: env
 	@scripts/timed unit-fast $(BIN)/pytest -q -n $(JOBS) -m "not slow" tests/unit
 
+# Of these so many go on at once, the long ones first: one more than this machine is made for, since some of them mostly
+# wait, for real processes in real time. `check` has run the fast unit tests already.
+SUITES := integration-release e2e integration-playbooks worker-drawing worker-rest local-aws-test worker-clients unit-slow
+LANES ?= 4
+
 test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
-	@$(MAKE) --jobs=3 --output-sync=line lane-of-playbooks lane-of-releases lane-of-processes
+	@$(MAKE) --jobs=$(LANES) --output-sync=line JOBS=1 $(SUITES)
 
-# Three lanes of about the same length on two cores: the third mostly waits, for real processes in real time.
-# `check` has run the fast unit tests already.
-# The worker's tests are shared out: those that draw or look at models and bodies, those of what clients see, the rest.
-DRAWING := $(addprefix tests/worker/,engine model models test_bodies.py test_diffusers_engine.py test_safety.py test_webuiapi.py)
-CLIENTS := $(addprefix tests/worker/,test_client.py test_webhooks.py test_worker_cancel.py test_worker_several.py test_worker_trace.py)
-
-lane-of-playbooks:
-	@scripts/timed integration-playbooks $(BIN)/pytest -q --ignore tests/integration/release tests/integration
-	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
-	@$(MAKE) JOBS=1 local-aws-test
-	@$(MAKE) worker-test WORKER_TESTS="$(DRAWING)"
-
-lane-of-releases:
+integration-release: env
 	@scripts/timed integration-release $(BIN)/pytest -q tests/integration/release
-	@$(MAKE) worker-test WORKER_TESTS="$(CLIENTS)"
 
-lane-of-processes:
-	@$(MAKE) JOBS=1 e2e
-	@$(MAKE) worker-test WORKER_TESTS="$(addprefix --ignore ,$(DRAWING) $(CLIENTS)) tests/worker"
+integration-playbooks: env
+	@scripts/timed integration-playbooks $(BIN)/pytest -q --ignore tests/integration/release tests/integration
+
+unit-slow: env
+	@scripts/timed unit-slow $(BIN)/pytest -q -m slow tests/unit
 
 unit: env ## Unit tests of the collection and the repository
 	@scripts/timed unit $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/unit
@@ -68,6 +67,19 @@ WORKER_TESTS := tests/worker
 
 worker-test: env ## Tests of the worker, in its own environment
 	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q $(WORKER_TESTS)
+
+# The same in three parts: what draws or looks at models and bodies, what clients see, the rest.
+DRAWING := $(addprefix tests/worker/,engine model models test_bodies.py test_diffusers_engine.py test_safety.py test_webuiapi.py)
+CLIENTS := $(addprefix tests/worker/,test_client.py test_webhooks.py test_worker_cancel.py test_worker_several.py test_worker_trace.py)
+
+worker-drawing: env
+	@$(MAKE) worker-test WORKER_TESTS="$(DRAWING)"
+
+worker-clients: env
+	@$(MAKE) worker-test WORKER_TESTS="$(CLIENTS)"
+
+worker-rest: env
+	@$(MAKE) worker-test WORKER_TESTS="$(addprefix --ignore ,$(DRAWING) $(CLIENTS)) tests/worker"
 
 integration: env ## Modules and playbooks against local_aws
 	@scripts/timed integration $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/integration

@@ -3,10 +3,14 @@
 
 Requests are serialised, signed and parsed as ever; only socket and server thread are left out. A process that works
 this way has a single thread and can be forked in the middle of a call.
+
+A client takes as long to make as a dozen calls of it, so all worlds of a process share one a service: it is answered by
+the newest of them, the one whose state moto holds.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import typing as t
 from urllib.parse import unquote, urlsplit
@@ -14,6 +18,10 @@ from urllib.parse import unquote, urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
+from local_aws.clients import make_client
+
+ENDPOINT = "http://127.0.0.1:80"
+"""What the requests name; nothing listens there."""
 App = t.Callable[[dict[str, t.Any], t.Any], t.Iterable[bytes]]
 Send = t.Callable[[], AWSResponse]
 
@@ -28,17 +36,14 @@ class _Body(io.BytesIO):
 class Direct:
     """The transport: an answer for ``before-send`` of botocore."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, app: App, endpoint: str) -> None:
+        """From now on it answers the clients of this process; its answers name that endpoint, as links do."""
+        self._app, self._host = app, urlsplit(endpoint).netloc
+        _answering[:] = [self]
         self.through: t.Callable[[str, AWSPreparedRequest, Send], AWSResponse] | None = None
         """Stands between client and application where it is set: it sends, or does not, or sends twice."""
 
-    def connect(self, client: t.Any) -> t.Any:
-        """The same client, now answered here."""
-        client.meta.events.register("before-send", self)
-        return client
-
-    def __call__(self, request: AWSPreparedRequest, event_name: str, **_unused: t.Any) -> AWSResponse:
+    def answer(self, request: AWSPreparedRequest, event_name: str) -> AWSResponse:
         """Answer one request."""
         if self.through is None:
             return self._send(request)
@@ -51,7 +56,8 @@ class Direct:
         """
         head: list[t.Any] = []
         try:
-            answer = self._app(_environ(request), lambda status, headers, *_more: head.extend((status, headers)))
+            environ = _environ(request, self._host)
+            answer = self._app(environ, lambda status, headers, *_more: head.extend((status, headers)))
         except ConnectionError as error:
             raise ConnectionClosedError(endpoint_url=request.url, error=error, request=request) from error
         body = _Body(b"".join(answer))
@@ -59,7 +65,22 @@ class Direct:
         return AWSResponse(request.url, int(head[0].split(" ", 1)[0]), headers, body)
 
 
-def _environ(request: AWSPreparedRequest) -> dict[str, t.Any]:
+_answering: list[Direct] = []
+
+
+@functools.cache
+def direct_client(service: str) -> t.Any:
+    """The boto3 client of that service in this process; nothing is sent again, in real time."""
+    made = make_client(service, ENDPOINT, attempts=1)
+    made.meta.events.register("before-send", lambda request, event_name, **_unused: _answer(request, event_name))
+    return made
+
+
+def _answer(request: AWSPreparedRequest, event_name: str) -> AWSResponse:
+    return _answering[-1].answer(request, event_name)
+
+
+def _environ(request: AWSPreparedRequest, host: str) -> dict[str, t.Any]:
     """The WSGI environment of a request."""
     url, body = urlsplit(request.url), _read(request.body)
     environ: dict[str, t.Any] = {
@@ -80,7 +101,7 @@ def _environ(request: AWSPreparedRequest) -> dict[str, t.Any]:
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        "HTTP_HOST": url.netloc,
+        "HTTP_HOST": host,
     }
     for name, value in request.headers.items():
         text = value.decode() if isinstance(value, bytes) else str(value)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import typing as t
 
-from local_aws import store
+from local_aws.clients import make_client
 from local_aws.clock import VirtualClock
-from local_aws.direct import Direct
+from local_aws.direct import Direct, direct_client
 from local_aws.runner.simulated import SimulatedRunner
 from local_aws.server import Server
 from local_aws.settings import Settings
@@ -31,7 +31,7 @@ class Harness:
         self.world = World(self.clock, self.runner, settings, timeline)
         self.runner.bind(self.world)
         self.server = Server(self.world)
-        self.direct = Direct(self.server.app) if direct else None
+        self.direct = Direct(self.server.app, self.endpoint) if direct else None
         self._clients: dict[str, t.Any] = {}
 
     def __enter__(self) -> Harness:
@@ -48,23 +48,11 @@ class Harness:
         return self.server.endpoint
 
     def client(self, service: str) -> t.Any:
-        """A boto3 client of that service; one a service."""
+        """A boto3 client of that service; one a service, and with ``direct`` that of the whole process."""
+        if self.direct is not None:
+            return direct_client(service)
         if service not in self._clients:
-            import boto3
-            from botocore.config import Config
-
-            client = boto3.client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=store.REGION,
-                aws_access_key_id="local",
-                aws_secret_access_key="local",
-                config=Config(
-                    retries={"total_max_attempts": 1 if self.direct else 2, "mode": "standard"},
-                    user_agent="local_aws",  # botocore puts its own together anew for each request, from twenty parts
-                ),
-            )
-            self._clients[service] = self.direct.connect(client) if self.direct else client
+            self._clients[service] = make_client(service, self.endpoint, attempts=2)
         return self._clients[service]
 
     def advance(self, seconds: float, step: float = 1.0) -> None:

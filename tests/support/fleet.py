@@ -21,7 +21,7 @@ ACCOUNT = "123456789012"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 TIMING = {
-    "poll": 5,
+    "poll": 10,
     "lock_renew": 15,
     "lock_expiry": 60,
     "lock_watch": 20,
@@ -304,6 +304,8 @@ def make_fleet(harness: Harness, size: int) -> Fleet:
     """A fleet of that size that runs 1.0.0, with 1.1.0 pushed."""
     fleet = Fleet(harness, size)
     fleet.build("1.0.0")
+    fleet.timing = QUICK_TIMING
     fleet.release(version="1.0.0")
+    fleet.timing = TIMING
     fleet.build("1.1.0")
     return fleet

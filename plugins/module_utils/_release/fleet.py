@@ -5,18 +5,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import typing as t
 
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import aws_call
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import AwsError, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._refresh.api import describe_refreshes
-from ansible_collections.diffusion.fleet.plugins.module_utils._release.activities import is_failure
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.names import Names
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.plan import Plan
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.values import Group, Member, Refresh
-
-INSTANCE_ID = re.compile(r"\bi-[0-9a-f]+")
 
 
 def read_group(autoscaling: t.Any, names: Names) -> Group:
@@ -104,24 +100,14 @@ def _reason(row: t.Mapping[str, t.Any]) -> str:
     return "; ".join(filter(None, (turned, "" if now and now in turned else now)))
 
 
-def failed_instances(autoscaling: t.Any, group: str, since: dt.datetime) -> list[str]:
-    """Instances whose launch failed or was abandoned, or that were reported unhealthy, since then.
-
-    A launch that failed for want of capacity has no instance, and is nobody's fault.
-    """
-    named = (
-        INSTANCE_ID.search(row["Description"]) for row in _activities(autoscaling, group, since) if is_failure(row)
-    )
-    return sorted({match.group() for match in named if match})
-
-
 @aws_call("read the scaling activities")
-def _activities(autoscaling: t.Any, group: str, since: dt.datetime) -> list[dict[str, t.Any]]:
-    """Newest first, as AWS answers them, down to that time."""
+def read_activities(autoscaling: t.Any, group: str, since: dt.datetime, page: int) -> list[dict[str, t.Any]]:
+    """Newest first, as AWS answers them, down to that time; ``page`` of them with each call, 100 at most."""
     found: list[dict[str, t.Any]] = []
-    for page in autoscaling.get_paginator("describe_scaling_activities").paginate(AutoScalingGroupName=group):
-        found += [row for row in page["Activities"] if row["StartTime"] >= since]
-        if any(row["StartTime"] < since for row in page["Activities"]):
+    pages = autoscaling.get_paginator("describe_scaling_activities")
+    for answer in pages.paginate(AutoScalingGroupName=group, PaginationConfig={"PageSize": page}):
+        found += [row for row in answer["Activities"] if row["StartTime"] >= since]
+        if any(row["StartTime"] < since for row in answer["Activities"]):
             break
     return found
 

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.diffusion.fleet.plugins.module_utils._aws.calls import Aws, is_passing
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError, InvalidInput, NotFound
 from ansible_collections.diffusion.fleet.plugins.module_utils._release import (
+    activities,
     alarms,
     fleet,
     groups,
@@ -47,6 +48,8 @@ from ansible_collections.diffusion.fleet.plugins.module_utils._release.values im
 
 HISTORY_READ = 20
 """Records looked through for something to return to."""
+ACTIVITIES, MORE_ACTIVITIES = 100, 10
+"""Scaling activities read with one call: all since a release began, and those since the last look."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,19 +245,29 @@ def plan_for(options: Options, ledger: Ledger, group: Group) -> Plan:
 
 def _look_closer(aws: Aws, names: Names, seen: Observation) -> Observation:
     """What only an open release needs."""
-    since = dt.datetime.fromisoformat(t.cast(str, seen.ledger.started_at))
+    context = _follow_activities(aws.client("autoscaling"), names, seen)
     waiting = seen.ledger.refresh_id is None
     return dataclasses.replace(
         seen,
-        failed_launches=_failed_launches(aws, names, seen.ledger, since),
+        context=context,
+        failed_launches=_failed_launches(aws, seen.ledger, context.failed),
         alarm_states=alarms.alarm_states(aws.client("cloudwatch"), release_alarms(names, seen.options))
         if waiting
         else {},
     )
 
 
-def _failed_launches(aws: Aws, names: Names, ledger: Ledger, since: dt.datetime) -> int:
-    failed = fleet.failed_instances(aws.client("autoscaling"), names.group, since)
+def _follow_activities(autoscaling: t.Any, names: Names, seen: Observation) -> Context:
+    """With the instances that failed since the release began; what this run knows of them is not read again."""
+    context, begun = seen.context, t.cast(str, seen.ledger.started_at)
+    since = max(dt.datetime.fromisoformat(begun), dt.datetime.fromisoformat(context.settled or begun))
+    rows = fleet.read_activities(autoscaling, names.group, since, MORE_ACTIVITIES if context.settled else ACTIVITIES)
+    failed = activities.failed(rows) | set(context.failed)
+    settled = activities.settled(rows, since).isoformat()
+    return dataclasses.replace(context, failed=tuple(sorted(failed)), settled=settled)
+
+
+def _failed_launches(aws: Aws, ledger: Ledger, failed: t.Sequence[str]) -> int:
     if not failed:
         return 0
     return len(fleet.of_release(aws.client("ec2"), failed, t.cast(Release, ledger.candidate).release_id))

@@ -168,6 +168,10 @@ class Context:
     gate_fed_at: str | None = None
     alarms_since: str | None = None
     """Since when this run has been waiting for the release alarms."""
+    failed: tuple[str, ...] = ()
+    """Instances of the group that failed while this run looked on."""
+    settled: str | None = None
+    """Scaling activities that began before are over, and counted in ``failed``."""
 
 
 @dataclasses.dataclass(frozen=True)

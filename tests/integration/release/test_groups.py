@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import typing as t
 
 import pytest
@@ -146,17 +148,18 @@ def serving(fleet: Fleet, version: str) -> list[str]:
     return [instance for instance in rows if fleet.release_of(instance)["ImageVersion"] == version]
 
 
-def lose(fleet: Fleet, end: t.Callable[[str], t.Any], times: int = 2) -> dict[str, t.Any]:
-    """Release 1.1.0 while its instances in service end, one after the other."""
+def lose(fleet: Fleet, end: t.Callable[[str], t.Any], times: int = 2, apart: float = 0) -> dict[str, t.Any]:
+    """Release 1.1.0 while its instances in service end, one after the other, so many seconds apart."""
+    last = fleet.now() - dt.timedelta(seconds=apart)
     params = fleet.params(version="1.1.0", steps=["50", "100"])
     for _unused in range(200):
         result = fleet.call(params)
         params["context"] = result["context"]
         if result["done"]:
             return result
-        for instance in serving(fleet, "1.1.0")[: min(times, 1)]:
+        for instance in serving(fleet, "1.1.0")[: min(times, (fleet.now() - last).total_seconds() >= apart)]:
             end(instance)
-            times -= 1
+            times, last = times - 1, fleet.now()
         fleet.sleep(fleet.timing["poll"])
     raise TimeoutError(result["lines"][-1])
 
@@ -174,11 +177,40 @@ def test_candidates_that_are_lost_from_outside_are_not_held_against_the_release(
     assert len(lost) == 2 and not lost & {row["InstanceId"] for row in two.group()["Instances"]}
 
 
-def test_candidates_that_are_reported_unhealthy_end_the_release(two: Fleet) -> None:
+@pytest.mark.parametrize("apart", [0, 150])
+def test_candidates_that_are_reported_unhealthy_end_the_release(two: Fleet, apart: float) -> None:
     autoscaling = two.client("autoscaling")
+
+    def report(instance: str) -> None:
+        autoscaling.set_instance_health(InstanceId=instance, HealthStatus="Unhealthy")
+
     with pytest.raises(FleetError, match="2 instances of the candidate did not come into service, or were reported"):
-        lose(two, lambda instance: autoscaling.set_instance_health(InstanceId=instance, HealthStatus="Unhealthy"))
+        lose(two, report, apart=apart)
     assert two.versions() == ["1.0.0"] * 2
+
+
+def test_activities_that_are_over_are_not_read_at_each_look(fleet: Fleet) -> None:
+    read: list[int] = []
+
+    def count(parsed: dict[str, t.Any], **_unused: t.Any) -> None:
+        read.append(len(parsed["Activities"]))
+
+    with handled(fleet.client("autoscaling"), "after-call.auto-scaling.DescribeScalingActivities", count):
+        fleet.release(version="1.1.0", percentage="20")
+    pages = fleet.client("autoscaling").get_paginator("describe_scaling_activities")
+    there = sum(len(page["Activities"]) for page in pages.paginate(AutoScalingGroupName=fleet.names.group))
+    assert len(read) > 20
+    assert max(read[1:]) <= 10 < there
+
+
+@contextlib.contextmanager
+def handled(client: t.Any, event: str, handler: t.Callable[..., t.Any]) -> t.Iterator[None]:
+    """A handler of botocore's, as long as the block goes on: the client is not ours alone."""
+    client.meta.events.register(event, handler)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(event, handler)
 
 
 def test_contention_over_the_group_is_borne(two: Fleet) -> None:
@@ -189,8 +221,8 @@ def test_contention_over_the_group_is_borne(two: Fleet) -> None:
         error = {"Error": {"Code": "ResourceContention", "Message": "there is a pending update"}}
         return (AWSResponse("", 400, {}, None), error) if left[0] >= 0 else None
 
-    two.client("autoscaling").meta.events.register("before-call.auto-scaling.StartInstanceRefresh", contend)
-    assert two.release(version="1.1.0", percentage="100")["outcome"] == "succeeded"
+    with handled(two.client("autoscaling"), "before-call.auto-scaling.StartInstanceRefresh", contend):
+        assert two.release(version="1.1.0", percentage="100")["outcome"] == "succeeded"
     assert left[0] == -1
 
 
@@ -202,7 +234,7 @@ def test_a_status_that_aws_adds_is_waited_out(two: Fleet) -> None:
             if row["Status"] == "InProgress" and left[0]:
                 row["Status"], left[0] = "Rethinking", left[0] - 1
 
-    two.client("autoscaling").meta.events.register("after-call.auto-scaling.DescribeInstanceRefreshes", rename)
-    result = two.release(version="1.1.0", steps=["50", "100"])
+    with handled(two.client("autoscaling"), "after-call.auto-scaling.DescribeInstanceRefreshes", rename):
+        result = two.release(version="1.1.0", steps=["50", "100"])
     assert (result["outcome"], left[0]) == ("succeeded", 0)
     assert any("instance refresh Rethinking" in line for line in result["lines"])

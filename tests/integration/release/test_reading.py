@@ -100,7 +100,7 @@ def test_a_clock_that_is_ahead_hides_nothing(fleet: Fleet) -> None:
 
 
 def test_a_reading_that_outlasts_the_gate_and_the_lock_costs_neither(fleet: Fleet) -> None:
-    fleet.timing = {**TIMING, "inconclusive_limit": 600}
+    fleet.timing = {**TIMING, "poll": 5, "inconclusive_limit": 600}
     fleet.sleep(180)
     slow = SlowLogs(fleet, size=15, seconds=5)
     result = run_release(

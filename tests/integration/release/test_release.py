@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.diffusion.fleet.plugins.module_utils._errors import FleetError
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.module import run_release
 from local_aws.harness import Harness
-from tests.support.fleet import ACCOUNT, Fleet
+from tests.support.fleet import ACCOUNT, TIMING, Fleet
 
 
 def test_a_first_release_fills_the_empty_group(fleet: Fleet) -> None:
@@ -78,6 +78,7 @@ def test_a_slow_version_goes_back(fleet: Fleet) -> None:
 
 
 def test_a_version_that_never_comes_up_goes_back_without_waiting_for_aws(fleet: Fleet) -> None:
+    fleet.timing = {**TIMING, "poll": 5}
     fleet.never_boots("1.1.0")
     with pytest.raises(FleetError, match="2 instances of the candidate did not come into service"):
         fleet.release(version="1.1.0", percentage="20")

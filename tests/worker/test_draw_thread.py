@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import threading
@@ -10,12 +11,14 @@ import typing as t
 from concurrent.futures import CancelledError
 
 import numpy as np
+import prometheus_client as prometheus
 import pytest
 
 from api_scheduler import samplers
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.drawing import DrawFailed, DrawThread
 from api_scheduler.engines.base import Drawn, Picture, Progress
+from api_scheduler.metrics import Together
 from api_scheduler.progress import Progress as Signs
 
 PICTURE: Picture = np.zeros((8, 8, 3), dtype=np.uint8)
@@ -106,14 +109,15 @@ class Bench:
     clock: Hands
     engine: Scripted
     thread: DrawThread
+    told: list[tuple[float, t.Mapping[int, int]]] = dataclasses.field(default_factory=list)
 
 
 @pytest.fixture
 def bench() -> t.Iterator[Bench]:
-    clock, engine = Hands(), Scripted()
-    thread = DrawThread(engine, Signs(clock, 10.0), clock)
+    clock, engine, told = Hands(), Scripted(), []
+    thread = DrawThread(engine, Signs(clock, 10.0), clock, drew=lambda *one: told.append(one))
     thread.start()
-    yield Bench(clock, engine, thread)
+    yield Bench(clock, engine, thread, told)
     engine.go_on.set()
     thread.stop()
 
@@ -201,3 +205,36 @@ def test_the_engine_is_asked_for_its_room_on_its_own_thread_only(bench: Bench) -
     bench.thread.load().result(30)
     assert bench.thread.room() == 3
     assert bench.engine.asked_by == {"draw"}
+
+
+def test_what_was_drawn_is_told_once_a_second_and_when_there_is_nothing_left(bench: Bench) -> None:
+    def pass_time() -> None:
+        bench.clock.seconds += 0.3
+
+    bench.engine.between = pass_time
+    held = bench.thread.draw(job("begin hangs", steps=6))
+    assert bench.engine.inside.wait(30)
+    both = [held, bench.thread.draw(job("beside", steps=2))]
+    bench.engine.go_on.set()
+    for ongoing in both:
+        ongoing.future.result(30)
+    bench.thread.load().result(30)
+    steps = [told for _seconds, told in bench.told]
+    assert sum(steps, collections.Counter()) == {2: 2, 1: 4}
+    assert sum(seconds for seconds, _told in bench.told) == pytest.approx(1.8) == bench.thread.busy_seconds
+    assert len(bench.told) == 2
+
+
+def test_the_histogram_of_pictures_is_the_one_that_its_library_makes() -> None:
+    page, own, library = prometheus.CollectorRegistry(), Together(), prometheus.CollectorRegistry()
+    page.register(own)
+    buckets = (1, 2, 4, 8, 16, 32)
+    expected = prometheus.Histogram(
+        "sd_batch_pictures", "Pictures drawn together in one step", registry=library, buckets=buckets
+    )
+    for steps in ({1: 3, 2: 1, 5: 2}, {}, {1: 1, 32: 1, 40: 2}):
+        own.add(steps)
+        for pictures in collections.Counter(steps).elements():
+            expected.observe(pictures)
+    lines = [line for line in prometheus.generate_latest(library).splitlines() if b"_created" not in line]
+    assert prometheus.generate_latest(page).splitlines() == lines

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import queue
@@ -14,6 +15,8 @@ from api_scheduler.clock import Clock
 from api_scheduler.documents.drawing import Drawing
 from api_scheduler.engines.base import Drawn, Engine, EngineLost, Picture
 from api_scheduler.progress import Progress
+
+_REPORT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,8 +90,9 @@ class DrawThread:
         progress: Progress,
         clock: Clock,
         changed: t.Callable[[], None] = lambda: None,
-        drew: t.Callable[[float, int], None] = lambda _seconds, _pictures: None,
+        drew: t.Callable[[float, t.Mapping[int, int]], None] = lambda _seconds, _steps: None,
     ) -> None:
+        """``drew`` is told now and then for how many seconds it has drawn, and how many steps by their pictures."""
         self._engine = engine
         self._drew = drew
         self.progress = progress
@@ -102,6 +106,8 @@ class DrawThread:
         self._thread = threading.Thread(target=self._run, name="draw", daemon=True)
         self.busy_seconds = 0.0
         """How long the thread has drawn."""
+        self._steps: collections.Counter[int] = collections.Counter()
+        self._reported_at, self._reported = 0.0, 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -151,6 +157,7 @@ class DrawThread:
             self._begin()
             if self._in_work:
                 self._step()
+        self._report()
 
     def _tell(self) -> None:
         """Something has changed. The engine's room is read here, on its own thread: it moves while it draws."""
@@ -161,6 +168,7 @@ class DrawThread:
         """Take in what has come; wait for it while there is nothing to do."""
         if not self._line and not self._in_work:
             self.progress.done()
+            self._report()
             self._take(self._arrivals.get())
         while not self._arrivals.empty():
             self._take(self._arrivals.get())
@@ -220,7 +228,6 @@ class DrawThread:
             return True
         ongoing.began = since
         ongoing.share_seconds = self._clock.monotonic() - since
-        self._drew(ongoing.share_seconds, 0)
         self.busy_seconds += ongoing.share_seconds
         self._in_work[ongoing] = ongoing
         return True
@@ -234,7 +241,10 @@ class DrawThread:
             drawn = [Drawn(key, error=error) for key in self._in_work]
             for key in self._in_work:
                 self._engine.drop(key)
-        self._count(self._clock.monotonic() - since)
+        now = self._clock.monotonic()
+        self._count(now - since)
+        if now - self._reported_at >= _REPORT_SECONDS:
+            self._report()
         for one in drawn:
             self._end(one)
         if drawn:
@@ -244,12 +254,21 @@ class DrawThread:
         """Divide a step's time among the jobs in work, by the pictures that each has in it."""
         self.busy_seconds += seconds
         weights = {key: min(one.job.batch_size, len(one.job.seeds)) for key, one in self._in_work.items()}
-        self._drew(seconds, sum(weights.values()))
+        pictures = sum(weights.values())
+        self._steps[pictures] += 1
         for key, weight in weights.items():
             ongoing = self._in_work[key]
             ongoing.steps += 1
             ongoing.company += len(weights)
-            ongoing.share_seconds += seconds * weight / sum(weights.values())
+            ongoing.share_seconds += seconds * weight / pictures
+
+    def _report(self) -> None:
+        """Tell what was drawn since the last time. After each step that would cost more than all else between two."""
+        seconds, steps = self.busy_seconds - self._reported, self._steps
+        self._reported_at, self._reported = self._clock.monotonic(), self.busy_seconds
+        self._steps = collections.Counter()
+        if seconds or steps:
+            self._drew(seconds, steps)
 
     def _end(self, drawn: Drawn) -> None:
         ongoing = self._in_work.pop(drawn.key)

@@ -98,12 +98,11 @@ class Reporter:
         self._minute.count(_FLAGGED, pictures)
         self._totals.flagged.inc(pictures)
 
-    def drew(self, seconds: float, pictures: int) -> None:
-        """The drawing thread has worked for so long; with ``pictures``, in one step on so many together."""
-        self._minute.drew(seconds, pictures)
+    def drew(self, seconds: float, steps: t.Mapping[int, int]) -> None:
+        """The drawing thread has worked for so long and taken so many steps, by the pictures that each was taken on."""
+        self._minute.drew(seconds, steps)
         self._totals.busy.inc(seconds)
-        if pictures:
-            self._totals.together.observe(pictures)
+        self._totals.together.add(steps)
 
     def run(self, stopped: threading.Event) -> None:
         """Send the metrics at every interval and once at the end: the body of the metrics thread."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.site import Site
 from tests.support.playbooks import local_aws
+from tests.support.warm.python import warm_modules
 
 FIRST = "1.0.0"
 
@@ -21,7 +22,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
     state: pathlib.Path = tmp_path_factory.mktemp("local_aws")
     with local_aws(state) as endpoint:
         site = Site(endpoint)
-        site.play("provision", fleet_initial_capacity=2)
+        with warm_modules(tmp_path_factory.mktemp("python")):
+            site.play("provision", fleet_initial_capacity=2)
         site.build(FIRST)
         site.play("deploy", version=FIRST)
         yield site

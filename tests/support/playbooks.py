@@ -15,6 +15,8 @@ import sys
 import typing as t
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+INTERPRETER = "FLEET_MODULE_PYTHON"
+"""Variable that names another interpreter for modules than the inventory's."""
 ANSIBLE_PLAYBOOK = pathlib.Path(sys.executable).with_name("ansible-playbook")
 
 
@@ -70,7 +72,9 @@ def run_playbook(playbook: pathlib.Path, endpoint: str, *arguments: str) -> Run:
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
         "LC_ALL": "C.UTF-8",
     }
-    command = [str(ANSIBLE_PLAYBOOK), "-i", str(ROOT / "inventory" / "local"), str(playbook), *arguments]
+    python = os.environ.get(INTERPRETER)
+    own = ["-e", f"ansible_python_interpreter={python}"] if python else []
+    command = [str(ANSIBLE_PLAYBOOK), "-i", str(ROOT / "inventory" / "local"), *own, str(playbook), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     text = done.stdout + done.stderr
     begin = done.stdout.find("{\n")  # what was displayed before it may hold JSON too, on one line

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.diffusion.fleet.plugins.module_utils._release.ledger import Ledger, Release
 from scripts.rehearsal.traffic import wait_until
 from tests.support.playbooks import ROOT, local_aws, run_playbook
+from tests.support.warm.python import warm_modules
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ NAME = "sd-inference-demo"
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[str]:
     """An empty account."""
-    with local_aws(tmp_path_factory.mktemp("local_aws")) as address:
+    with local_aws(tmp_path_factory.mktemp("local_aws")) as address, warm_modules(tmp_path_factory.mktemp("python")):
         yield address
 
 

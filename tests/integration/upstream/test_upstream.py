@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from tests.support.playbooks import local_aws, run_playbook
+from tests.support.warm.python import warm_modules
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +28,7 @@ NEVER_CHANGED = {
 
 
 def test_upstream_modules_work_twice(tmp_path: pathlib.Path) -> None:
-    with local_aws(tmp_path) as endpoint:
+    with local_aws(tmp_path) as endpoint, warm_modules(tmp_path):
         first = run_playbook(PLAYBOOK, endpoint)
         assert first.code == 0, first.failures() or first.text
         second = run_playbook(PLAYBOOK, endpoint)

@@ -40,8 +40,8 @@ types: env ## mypy --strict, in both environments
 unit-fast: env
 	@scripts/timed unit-fast $(BIN)/pytest -q -n $(JOBS) -m "not slow" tests/unit
 
-# Of these so many go on at once, the long ones first: one more than this machine is made for, since some of them mostly
-# wait, for real processes in real time. `check` has run the fast unit tests already.
+# So many of these go on at once, the long ones first. Two cores bear four: some mostly wait, for real processes in real
+# time. `check` has run the fast unit tests already.
 SUITES := integration-release e2e integration-playbooks worker-drawing worker-rest local-aws-test worker-clients unit-slow
 LANES ?= 4
 

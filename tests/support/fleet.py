@@ -43,7 +43,7 @@ QUICK_TIMING = {
     "gate_period": 30,
     "gate_periods": 1,
 }
-"""Few looks in a release: for campaigns that run thousands."""
+"""Few looks in a release: for campaigns that run thousands, and for the release that a fleet begins with."""
 
 
 @dataclasses.dataclass

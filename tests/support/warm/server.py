@@ -10,7 +10,6 @@ Usage: server.py SOCKET, until its standard input ends. It runs one script at a 
 
 from __future__ import annotations
 
-import array
 import functools
 import gc
 import json
@@ -46,13 +45,10 @@ def preload() -> None:
 
 def receive(connection: socket.socket) -> tuple[Request, list[int]]:
     """A request and its standard input, output and error."""
-    room = array.array("i", (0, 0, 0))
-    data, ancillary, _flags, _address = connection.recvmsg(1 << 20, socket.CMSG_SPACE(room.itemsize * 3))
-    for _level, _kind, passed in ancillary:
-        room = array.array("i", passed)
+    data, streams, _flags, _address = socket.recv_fds(connection, 1 << 20, 3)
     while not data.endswith(b"\n"):
         data += connection.recv(1 << 20)
-    return json.loads(data), list(room)
+    return json.loads(data), streams
 
 
 def become(request: Request, streams: list[int]) -> None:

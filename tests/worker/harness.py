@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import typing as t
@@ -139,6 +140,10 @@ class Deployment:
         attributes = self.sqs.get_queue_attributes(QueueUrl=queue or self.tasks, AttributeNames=names)["Attributes"]
         return sum(int(attributes[name]) for name in names)
 
+    def settle(self, *workers: Worker) -> None:
+        """Returns once the task queue is empty and these workers have nothing in hand."""
+        until(lambda: self.left() == 0 and all(worker.idle() for worker in workers))
+
     def take(self, queue: str) -> list[dict[str, t.Any]]:
         """Up to ten messages of a queue, removed from it."""
         found = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
@@ -150,7 +155,7 @@ class Deployment:
 
 
 class Worker:
-    """A worker process with its metadata service; its log lines are read as they come."""
+    """A worker process with its metadata service."""
 
     def __init__(self, deployment: Deployment, extra: dict[str, str], source: Path = SOURCE) -> None:
         self.imds = Imds(f"i-{uuid.uuid4().hex[:17]}")
@@ -185,28 +190,27 @@ class Worker:
             "SD_TORCH_THREADS": "1",
             **extra,
         }
-        self.lines: list[dict[str, t.Any]] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "api_scheduler"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self.errors = b""
-        self._readers = [threading.Thread(target=work, daemon=True) for work in (self._read, self._read_errors)]
-        for reader in self._readers:
-            reader.start()
+        # Files, not pipes: what is written at some moment can be read at that moment.
+        self._folder = tempfile.TemporaryDirectory()
+        self._output, self._errors = (Path(self._folder.name, name) for name in ("output", "errors"))
+        command = [sys.executable, "-m", "api_scheduler"]
+        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=errors)
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(json.loads(line))
+    @property
+    def lines(self) -> list[dict[str, t.Any]]:
+        """Its log lines so far."""
+        written = self._output.read_bytes()
+        return [json.loads(line) for line in written[: written.rfind(b"\n") + 1].splitlines()]
 
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors += line
+    @property
+    def errors(self) -> bytes:
+        """What it has written beside them so far."""
+        return self._errors.read_bytes()
 
     def events(self, event: str) -> list[dict[str, t.Any]]:
         """The log lines of one kind so far."""
-        return [line for line in list(self.lines) if line["event"] == event]
+        return [line for line in self.lines if line["event"] == event]
 
     def states(self) -> list[str]:
         """The states it went through."""
@@ -234,9 +238,17 @@ class Worker:
         until(lambda: "ready" in self.states() or self._must_live(), seconds)
         return self
 
+    def status(self) -> dict[str, t.Any]:
+        """Its status page."""
+        return t.cast("dict[str, t.Any]", json.loads(self.get("/status")[1]))
+
+    def idle(self) -> bool:
+        """Whether no message is in its hands: every line about those that were is written."""
+        return self.process.poll() is not None or not any(self.status()["in_hand"].values())
+
     def until_drawing(self, count: int = 1) -> None:
-        """Returns once that many messages are with the drawing thread: a busy worker may have begun none yet."""
-        until(lambda: json.loads(self.get("/status")[1])["in_hand"]["drawing"] >= count)
+        """Returns once it draws, and that many messages have come as far as this, those in line included."""
+        until(lambda: (now := self.status())["in_work"] and now["in_hand"]["drawing"] >= count)
 
     def terminate(self) -> int:
         """SIGTERM; the exit status."""
@@ -247,11 +259,7 @@ class Worker:
         """Kill what is left."""
         self.process.kill()
         self.process.wait()
-        for reader in self._readers:
-            reader.join(5)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
+        self._folder.cleanup()
         self.imds.close()
 
     def _must_live(self) -> bool:

@@ -74,13 +74,13 @@ def test_many_are_sent_in_batches_and_their_results_come_as_they_are_drawn(fleet
 
 def test_a_trace_goes_to_result_notice_and_job_line(fleet: Fleet) -> None:
     client, deployment, worker = fleet
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     deployment.sqs.purge_queue(QueueUrl=deployment.notices)
     root = "1-67891233-abcdef012345678912345678"
     ids = [client.send(three(), trace=f"Root={root};Parent=53995c3f42cd8ad8;Sampled=1"), client.send(three())]
     expected = dict(zip(ids, (root, None), strict=True))
     assert {key: one.trace_id for key, one in client.wait_many(ids, 60).items()} == expected
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     lines = until(
         lambda: len(found := [line for line in worker.events("job") if line["request_id"] in ids]) == 2 and found
     )
@@ -129,7 +129,7 @@ def test_sent_again_after_a_lost_reply_it_is_drawn_once(fleet: Fleet) -> None:
     finally:
         set_faults(deployment.endpoint)
     first = client.wait(client.send(request), 60)
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert client.result(request.id) == first
     assert sum(line["request_id"] == request.id for line in worker.events("job")) == 1
 
@@ -143,7 +143,7 @@ def test_a_failure_says_why_and_its_kept_body_can_be_sent_under_a_new_id(fleet: 
     with pytest.raises(NoSuccess, match=r"payload\.width") as refused:
         result.required()
     assert (refused.value.status, refused.value.error_type) == ("failed", "invalid_request")
-    until(lambda: deployment.left() == 0)
+    deployment.settle()
     assert Request.read(deployment.read(f"results/{bad.id}/request.json").decode()) == bad
 
 

@@ -92,12 +92,12 @@ def test_several_requests_are_drawn_together_and_share_the_time(deployment: Depl
 
 
 def test_one_is_taken_ahead_and_goes_back_uncounted(deployment: Deployment, start: StartWorker) -> None:
-    worker = start({"SD_NOOP_MS": "3000", "SD_MAX_BATCH": "1"}).until_ready()
+    worker = start({"SD_NOOP_MS": "5000", "SD_MAX_BATCH": "1"}).until_ready()
     for name in ("drawn", "ahead", "left"):
         deployment.send(request(name))
         until(lambda: "busy" in worker.states())
-    until(lambda: json.loads(worker.get("/status")[1])["in_hand"]["drawing"] == 2)
-    assert sum(json.loads(worker.get("/status")[1])["in_hand"].values()) == 2
+    worker.until_drawing(2)
+    assert sum(worker.status()["in_hand"].values()) == 2
     assert worker.terminate() == 0
     assert deployment.wait("drawn", 1)["status"] == "succeeded"
     assert deployment.left() == 2

@@ -76,7 +76,7 @@ def test_a_result_of_an_older_or_younger_worker_is_the_answer(
     deployment.send(body)
     worker = start()
     worker.said("duplicate acknowledged")
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert deployment.result("done") == document
     assert worker.events("job") == []
     notice = json.loads(json.loads(deployment.take(deployment.notices)[0]["Body"])["Message"])

@@ -359,7 +359,7 @@ def test_no_receiver_stops_or_slows_a_worker(deployment: Deployment, start: Star
         deployment.send(asking(f"r{number}", urls[number % len(urls)]))
     jobs = worker.jobs(20)
     assert {line["outcome"] for line in jobs} == {"succeeded"}
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     until(lambda: {line["host"] for line in worker.events("log") if "webhook" in line["message"]} >= {"localhost:9"})
     assert worker.get("/health")[0] == 200
     assert worker.terminate() == 0

@@ -54,7 +54,7 @@ def test_a_waiting_request_is_cancelled_at_once_and_never_drawn(deployment: Depl
     assert client.cancel(by_id.id).status == "cancelled"
 
     worker = start().until_ready()
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert sorted(notices(deployment)) == sorted([(known.id, "cancelled"), (by_id.id, "cancelled")])
     assert (worker.events("job"), keys(deployment, known.id)) == ([], ["result.json"])
     assert client.result(known.id) == result
@@ -76,7 +76,7 @@ def test_a_cancelled_id_stays_cancelled(fleet: Fleet) -> None:
     client.send_many([request, by_id])
     other = deployment.send({"id": request.id, "api": "/sdapi/v1/txt2img", "payload": {"prompt": "another"}})
     assert deployment.wait(other)["error"]["type"] == "id_conflict"
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert [client.result(request.id), client.result(by_id.id)] == before
     assert jobs(worker, request.id, by_id.id, other) == ["id_conflict"]
 
@@ -88,7 +88,7 @@ def test_what_an_application_writes_and_is_no_result_is_replaced(fleet: Fleet, d
     key = f"results/{request.id}/result.json"
     deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=data.encode())
     client.send(request)
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     result = client.result(request.id)
     assert result is not None and result.succeeded and jobs(worker, request.id) == ["succeeded"]
 
@@ -101,7 +101,7 @@ def test_the_least_cancellation_that_is_documented_holds(fleet: Fleet) -> None:
     key = f"results/{request.id}/result.json"
     deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(document).encode(), IfNoneMatch="*")
     client.send(request)
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     result = client.result(request.id)
     assert result is not None and result.status == "cancelled" and jobs(worker, request.id) == []
 
@@ -115,7 +115,7 @@ def test_a_replay_of_a_cancelled_request_is_not_drawn(fleet: Fleet) -> None:
     attributes = {name: {"DataType": "String", "StringValue": value} for name, value in marks.items()}
     deployment.sqs.send_message(QueueUrl=deployment.tasks, MessageBody=request.body, MessageAttributes=attributes)
     worker.said("replay not needed")
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert (client.result(request.id), jobs(worker, request.id)) == (before, [])
 
 
@@ -159,7 +159,7 @@ def test_a_drawing_that_is_answered_meanwhile_is_stopped_between_two_steps(
     assert client.cancel(request).status == "cancelled"
     stopped = worker.said("drawing stopped: answered meanwhile")[0]
     assert stopped["request_id"] == request.id and 0 < stopped["steps"] < 150 and stopped["time"] >= began
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert (worker.events("job"), keys(deployment, request.id)) == ([], ["result.json"])
     assert notices(deployment) == [(request.id, "cancelled")]
     assert client.status(request.id).state == "cancelled"
@@ -171,7 +171,7 @@ def test_a_drawing_that_is_answered_meanwhile_is_stopped_between_two_steps(
     key = f"results/{following.id}/result.json"
     deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=json.dumps(answer).encode())
     worker.said("duplicate acknowledged")
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert (client.status(following.id).state, worker.events("job")) == ("expired", [])
     until(lambda: told_of(deployment) == 0)
     assert worker.get("/health")[0] == 200
@@ -195,7 +195,7 @@ def test_progress_says_how_far_and_which_attempt(deployment: Deployment, start: 
     start(LONG)
     until(lambda: client.status(request.id).attempt == 2)
     client.cancel(request)
-    until(lambda: deployment.left() == 0)
+    deployment.settle()
 
 
 def test_a_cancellation_that_comes_between_two_looks_still_stands(deployment: Deployment, start: StartWorker) -> None:
@@ -207,7 +207,7 @@ def test_a_cancellation_that_comes_between_two_looks_still_stands(deployment: De
     cancelled = client.cancel(request)
     assert cancelled.status == "cancelled"
     worker.said("cancelled request seen off")
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert (client.result(request.id), worker.events("job")) == (cancelled, [])
     until(lambda: told_of(deployment) == 0)
     assert notices(deployment) == [(request.id, "cancelled")]

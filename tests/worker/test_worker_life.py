@@ -88,7 +88,7 @@ def test_a_request_that_always_fails_is_answered_after_its_attempts(
     assert json.loads(dead["Body"]) == request("poison", prompt)
     assert dead["MessageAttributes"]["reason"]["StringValue"] == error_type
     assert json.loads(deployment.read("results/poison/request.json")) == request("poison", prompt)
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert notice(deployment)["error_type"] == error_type
     deployment.send(request("poison", prompt))
     worker.said("duplicate acknowledged")
@@ -178,7 +178,7 @@ def test_a_lease_is_extended_as_long_as_the_job_progresses(deployment: Deploymen
     workers = [start(settings) for _unused in range(2)]
     deployment.send(request("slow"))
     assert deployment.wait("slow")["attempts"] == 1
-    until(lambda: deployment.left() == 0)
+    deployment.settle(*workers)
     assert sum("busy" in worker.states() for worker in workers) == 1
 
 
@@ -206,7 +206,7 @@ def test_a_lost_card_ends_the_worker_and_costs_one_attempt(
 ) -> None:
     lost = start({"SD_MAX_BATCH": "1", "SD_NOOP_MS": "4000"}, bad_version).until_ready()
     deployment.send(request("victim", "lost"))
-    until(lambda: json.loads(lost.get("/status")[1])["in_hand"]["drawing"] == 1)
+    lost.until_drawing()
     deployment.send(request("next"))
     assert lost.process.wait(30) == 1
     assert [(line["request_id"], line["error_type"]) for line in lost.events("job")] == [("victim", "transient")]

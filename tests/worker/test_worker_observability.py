@@ -15,7 +15,7 @@ import uuid
 import pytest
 from PIL import Image
 
-from tests.worker.harness import ROOT, SOURCE, Deployment, Worker, until
+from tests.worker.harness import ROOT, SOURCE, Deployment, Worker
 
 MARK = "zebra-crossing"
 """In every prompt of the run, and nowhere else."""
@@ -78,7 +78,7 @@ def run(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[R
         deployment.send(body)
     worker = Worker(deployment, {"SD_MAX_ATTEMPTS": "1", "SD_NOOP_MS": "20"}, source)
     worker.jobs(len(bodies) - 1)
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     page = worker.get("/metrics")[1]
     assert worker.terminate() == 0
     yield Run(deployment, worker, page)

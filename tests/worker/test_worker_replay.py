@@ -73,11 +73,6 @@ def notices(deployment: Deployment, count: int) -> list[dict[str, t.Any]]:
     return found
 
 
-def settled(deployment: Deployment) -> None:
-    """The task queue is empty, nothing in flight."""
-    until(lambda: deployment.left() == 0)
-
-
 def outcomes(worker: Worker) -> list[tuple[str, str]]:
     """How the jobs of a worker ended so far."""
     return [(line["outcome"], line["error_type"]) for line in worker.events("job")]
@@ -112,7 +107,7 @@ def test_a_replay_replaces_what_the_bad_release_refused_and_only_once(
     before = {name: deployment.wait(name) for name in ids}
     assert {row["worker"]["release_id"] for row in before.values()} == {"bad"}
     assert {row["error"]["type"] for row in before.values()} == {"invalid_request"}
-    settled(deployment)
+    deployment.settle(bad)
     bad.terminate()
     notices(deployment, 3)
 
@@ -123,7 +118,7 @@ def test_a_replay_replaces_what_the_bad_release_refused_and_only_once(
     for name, text in bodies.items():  # a run that died had sent them already
         replay(deployment, name, text)
     good = start(GOOD)
-    settled(deployment)
+    deployment.settle(good)
     after = {name: t.cast("dict[str, t.Any]", deployment.result(name)) for name in ids}
     assert [after[name]["status"] for name in ids] == ["succeeded", "succeeded", "failed"]
     for name in ids:
@@ -140,7 +135,7 @@ def test_a_replay_replaces_what_the_bad_release_refused_and_only_once(
 
     for name, text in bodies.items():
         replay(deployment, name, text)
-    settled(deployment)
+    deployment.settle(good)
     assert {name: deployment.result(name) for name in ids} == after
     assert len(good.events("job")) == 3
     assert deployment.take(deployment.notices) == []
@@ -168,7 +163,7 @@ def test_a_replay_that_does_not_fit_the_result_changes_nothing(calm: Calm) -> No
     replay(deployment, "other-body", body("other-body", context="changed"))
     replay(deployment, "by-another", body("by-another"))
     replay(deployment, "done", body("done"))
-    settled(deployment)
+    deployment.settle(worker)
     assert {line["request_id"] for line in worker.said("replay not needed")} >= before.keys()
     assert {name: deployment.result(name) for name in before} == before
     assert not {line["request_id"] for line in worker.events("job")} & before.keys()
@@ -250,7 +245,7 @@ def test_what_a_crash_left_out_follows(deployment: Deployment, start: StartWorke
     assert copy["Body"] == text
     assert deployment.read("results/cut-short/request.json").decode() == text
     assert notices(deployment, 1)[0]["error_type"] == "transient"
-    settled(deployment)
+    deployment.settle(worker)
     assert worker.events("job") == []
 
     # Moved back to the task queue by hand, with its attributes, the copy is a replay.

@@ -50,7 +50,7 @@ def test_a_request_leaves_pictures_a_result_a_notice_and_a_log_line(deployment: 
         assert picture.info["parameters"].startswith("a red three\nSteps: 2, Sampler: Euler, ")
         assert len(picture.getcolors() or []) > 1
 
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     notice = json.loads(json.loads(deployment.take(deployment.notices)[0]["Body"])["Message"])
     assert (notice["id"], notice["status"], notice["key"]) == ("job-1", "succeeded", "results/job-1/result.json")
     line = worker.jobs(1)[0]
@@ -94,7 +94,7 @@ def test_every_bad_body_ends_in_a_result_that_names_the_field(deployment: Deploy
         assert (result["status"], result["error"]["type"]) == ("failed", "invalid_request")
         assert result["error"]["message"].startswith(field), result["error"]["message"]
         assert result["error"]["retryable"] is False
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert deployment.left(deployment.dead) == 0
     assert {line["outcome"] for line in worker.jobs(len(sent))} == {"failed"}
     body = json.dumps(BAD_BODIES[-1][0])
@@ -118,7 +118,7 @@ def test_a_duplicate_is_acknowledged_and_another_body_is_a_conflict(deployment: 
     conflict = deployment.wait(deployment.send(request("twice", seed=8)))
     assert conflict["error"]["type"] == "id_conflict"
     assert deployment.result("twice") == first
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert [line["outcome"] for line in worker.jobs(2)] == ["succeeded", "failed"]
 
 
@@ -135,7 +135,7 @@ def test_a_request_that_waited_too_long_is_expired(deployment: Deployment, start
     deployment.send({**request("late"), "ttl_seconds": 0.001})
     worker = start()
     assert deployment.wait("late")["status"] == "expired"
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert worker.events("job") == []
 
 
@@ -214,7 +214,7 @@ def test_pictures_of_another_body_are_never_overwritten(deployment: Deployment, 
     assert deployment.wait(message_id)["error"]["type"] == "id_conflict"
     assert deployment.read("results/mine/0.png") == b"another's"
     assert deployment.result("mine") is None
-    until(lambda: deployment.left() == 0)
+    deployment.settle()
 
 
 def test_a_queue_out_of_order_makes_no_failure_of_a_job_that_was_answered(
@@ -234,7 +234,7 @@ def test_two_workers_and_many_copies_leave_one_result(deployment: Deployment, st
     for _unused in range(6):
         deployment.send(request("copy"))
     workers = [start({"SD_NOOP_MS": "300"}) for _unused in range(2)]
-    until(lambda: deployment.left() == 0)
+    deployment.settle(*workers)
     result = deployment.wait("copy")
     assert result["status"] == "succeeded"
     png = deployment.read("results/copy/0.png")

@@ -95,7 +95,7 @@ def test_a_flood_of_one_id_does_not_fill_the_worker(deployment: Deployment, star
 
     until(answered)
     assert most < 50
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert [line["outcome"] for line in worker.events("job")] == ["succeeded"]
 
 
@@ -106,7 +106,7 @@ def test_of_two_messages_with_one_id_one_is_drawn(deployment: Deployment, start:
     worker = start({"SD_NOOP_MS": "1000"})
     assert deployment.wait(other)["error"]["type"] == "id_conflict"
     worker.said("duplicate acknowledged")
-    until(lambda: deployment.left() == 0)
+    deployment.settle(worker)
     assert sorted(line["outcome"] for line in worker.jobs(2)) == ["failed", "succeeded"]
 
 
@@ -147,7 +147,7 @@ def test_what_a_killed_worker_held_is_drawn_by_another(deployment: Deployment, s
         result = deployment.wait(name)
         assert result["status"] == "succeeded"
         assert result["attempts"] <= 2
-    until(lambda: deployment.left() == 0)
+    deployment.settle()
 
 
 def test_what_hangs_fails_for_good_and_its_neighbours_do_not(
@@ -169,7 +169,7 @@ def test_what_hangs_fails_for_good_and_its_neighbours_do_not(
     assert (hung["status"], hung["error"]["type"], hung["attempts"]) == ("failed", "transient", 2)
     start(quick, hanging)
     assert [deployment.wait(name)["status"] for name in names] == ["succeeded"] * 3
-    until(lambda: deployment.left() == 0)
+    deployment.settle()
     assert len(deployment.take(deployment.dead)) == 1
 
 
@@ -178,7 +178,7 @@ def test_what_hangs_the_engine_as_it_is_taken_in_ends_the_worker(
 ) -> None:
     worker = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, hanging).until_ready()
     deployment.send(request("hangs", "hang at once"))
-    worker.until_drawing()
+    until(lambda: worker.status()["in_hand"]["drawing"])
     deployment.send(request("waits"))
     assert worker.process.wait(30) == 1
     [line] = worker.jobs(1)

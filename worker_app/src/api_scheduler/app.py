@@ -130,6 +130,7 @@ class App:
             "release_id": self.settings.release_id,
             "jobs": self.desk.reporter.jobs,
             "in_hand": self.desk.hands.stages(),
+            "in_work": self.draw_thread.in_work(),
             "drawing_seconds": round(self.draw_thread.busy_seconds, 3),
             "stalled_seconds": round(self.draw_thread.progress.stalled(), 3),
             "hang_seconds": self.settings.hang_seconds,

@@ -129,6 +129,10 @@ class DrawThread:
         """How many jobs wait to be begun."""
         return self._arrivals.qsize() + len(self._line)
 
+    def in_work(self) -> int:
+        """How many jobs are begun and not yet drawn."""
+        return len(self._in_work)
+
     def load(self) -> Future[None]:
         """Load the engine. It shows no progress on the way, so it is not watched for any."""
         return self._call(self._engine.load)

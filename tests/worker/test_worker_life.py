@@ -223,11 +223,11 @@ def test_a_job_that_hangs_after_its_drawing_goes_to_another_worker(
     with (bad_version / "api_scheduler/pictures.py").open("a") as encoder:
         encoder.write("\n\ndef encode(picture, text):\n    __import__('threading').Event().wait()\n")
     stuck = start({"SD_STUCK_SECONDS": "2", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
+    assert stuck.get("/health")[0] == 200
     deployment.send(request("stuck"))
     until(lambda: "busy" in stuck.states())
-    assert stuck.get("/health")[0] == 200
     other = start({"SD_VISIBILITY_SECONDS": "3"})
-    result = deployment.wait("stuck", 30)
+    result = deployment.wait("stuck")
     assert (result["status"], result["worker"]["instance_id"]) == ("succeeded", other.imds.items["instance-id"])
     assert stuck.get("/health")[0] == 503
     assert stuck.process.poll() is None

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import re
 import typing as t
+from contextlib import closing
 
 from api_scheduler.documents.envelope import InvalidRequest, decode
 from tests.worker.bodies import fields, pictures
@@ -16,10 +17,6 @@ from tests.worker.bodies.requests import Body
 from tests.worker.bodies.tap import Own, Tap
 from tests.worker.harness import Deployment, Worker, until
 
-_OFFERED = {
-    "SD_MODELS": ",".join(f"{name}=/nowhere/{name}" for name in fields.MODELS),
-    "SD_LORAS": ",".join(f"{name}=/nowhere/{name}" for name in fields.LORAS),
-}
 # What a worker says on a machine that is too busy, whatever the bodies are.
 _SLOW = frozenset({"metadata not read", "metrics not sent", "lease not extended", "call failed, trying again"})
 # What SQS takes: XML 1.0's characters, a megabyte at most.
@@ -69,24 +66,18 @@ def send_all(deployment: Deployment, bodies: t.Iterable[Body], seconds: float) -
         deployment.s3.put_object(Bucket=deployment.bucket, Key=key, Body=data)
     own_bodies = (_addressed(body, deployment.bucket) for body in bodies)
     sent = [_Sent(body, deployment.send(body.data.decode("utf-8"))) for body in own_bodies]
-    with Tap(deployment.endpoint) as tap:
-        worker = Worker(deployment, {"AWS_ENDPOINT_URL": tap.endpoint, **_OFFERED})
-        try:
-            worker.until_ready()
-            until(lambda: deployment.left() == 0, seconds)
-            status = worker.terminate()
-        finally:
-            worker.close()
+    with Tap(deployment.endpoint) as tap, closing(Worker(deployment, _settings(tap))) as worker:
+        worker.until_ready()
+        until(lambda: deployment.left() == 0, seconds)
+        upset = _ended(worker) + _upset(worker)
     outcome = Outcome(len(sent), len(tap.calls))
     for one in sent:
         outcome.problems += _ending(deployment, one, outcome.statuses)
-    if status != 0:
-        outcome.problems.append(f"the worker ended with {status}: {worker.errors.decode()[-500:]}")
     outcome.problems += [f"left {deployment.left(deployment.dead)} dead letters"] * bool(
         deployment.left(deployment.dead)
     )
     outcome.problems += [f"outside: {call}" for call in tap.calls if not own(deployment).allows(call)]
-    outcome.problems += _upset(worker)
+    outcome.problems += upset
     return outcome
 
 
@@ -95,6 +86,21 @@ def own(deployment: Deployment) -> Own:
     name = deployment.name
     queues = frozenset({f"sd-task-queue-{name}", f"sd-smoke-{name}", f"sd-task-dlq-{name}"})
     return Own(name, deployment.bucket, queues, deployment.topic)
+
+
+def _settings(tap: Tap) -> dict[str, str]:
+    """A worker that offers what bodies name, and whose calls are seen."""
+    offered = {
+        "SD_MODELS": ",".join(f"{name}=/nowhere/{name}" for name in fields.MODELS),
+        "SD_LORAS": ",".join(f"{name}=/nowhere/{name}" for name in fields.LORAS),
+    }
+    return {"AWS_ENDPOINT_URL": tap.endpoint, **offered}
+
+
+def _ended(worker: Worker) -> list[str]:
+    """Tell it to stop; what is wrong with how it ends."""
+    status = worker.terminate()
+    return [] if status == 0 else [f"the worker ended with {status}: {worker.errors.decode()[-500:]}"]
 
 
 def _upset(worker: Worker) -> list[str]:

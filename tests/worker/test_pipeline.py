@@ -93,11 +93,13 @@ def test_several_requests_are_drawn_together_and_share_the_time(deployment: Depl
 
 def test_one_is_taken_ahead_and_goes_back_uncounted(deployment: Deployment, start: StartWorker) -> None:
     worker = start({"SD_NOOP_MS": "5000", "SD_MAX_BATCH": "1"}).until_ready()
+    assert worker.status()["in_work"] == 0
     for name in ("drawn", "ahead", "left"):
         deployment.send(request(name))
         until(lambda: "busy" in worker.states())
     worker.until_drawing(2)
-    assert sum(worker.status()["in_hand"].values()) == 2
+    status = worker.status()
+    assert (status["in_work"], sum(status["in_hand"].values())) == (1, 2)
     assert worker.terminate() == 0
     assert deployment.wait("drawn", 1)["status"] == "succeeded"
     assert deployment.left() == 2

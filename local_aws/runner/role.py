@@ -16,7 +16,7 @@ from local_aws.store import REGION
 def registry_password(endpoint: str, instance_id: str) -> str:
     """A token of the registry, got with the instance's role. Raises RunnerError."""
     metadata = InstanceMetadataFetcher(
-        timeout=5, num_attempts=2, config={"ec2_metadata_service_endpoint": f"{endpoint}/imds/{instance_id}/"}
+        timeout=30, num_attempts=2, config={"ec2_metadata_service_endpoint": f"{endpoint}/imds/{instance_id}/"}
     )
     keys = metadata.retrieve_iam_role_credentials()
     if not keys:

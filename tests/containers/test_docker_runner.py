@@ -50,10 +50,10 @@ if os.environ.get("SD_CRASH"):
     raise SystemExit(7)
 request = urllib.request.Request(os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] + "latest/api/token", method="PUT",
     headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
-token = urllib.request.urlopen(request, timeout=5).read().decode()
+token = urllib.request.urlopen(request, timeout=60).read().decode()
 request = urllib.request.Request(os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] + "latest/meta-data/instance-id",
     headers={"X-aws-ec2-metadata-token": token})
-instance = urllib.request.urlopen(request, timeout=5).read().decode()
+instance = urllib.request.urlopen(request, timeout=60).read().decode()
 class Health(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         say(event="probed")

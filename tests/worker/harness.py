@@ -29,7 +29,7 @@ SOURCE = ROOT / "worker_app" / "src"
 _TICK = threading.Event()
 
 
-def until(probe: t.Callable[[], t.Any], seconds: float = 60.0) -> t.Any:
+def until(probe: t.Callable[[], t.Any], seconds: float = 120.0) -> t.Any:
     """The first true answer of the probe; fails the test after that long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -72,7 +72,7 @@ def local_aws(folder: Path) -> t.Iterator[str]:
 def get(url: str) -> tuple[int, str]:
     """Status and body of a GET; status 0 when nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -126,7 +126,7 @@ class Deployment:
             return None
         return t.cast("dict[str, t.Any]", json.loads(body))
 
-    def wait(self, request_id: str, seconds: float = 60.0) -> dict[str, t.Any]:
+    def wait(self, request_id: str, seconds: float = 120.0) -> dict[str, t.Any]:
         """The result, once it is there."""
         return t.cast("dict[str, t.Any]", until(lambda: self.result(request_id), seconds))
 
@@ -233,7 +233,7 @@ class Worker:
         port = until(lambda: [line["port"] for line in self.events("log") if line["message"] == "started"])[0]
         return get(f"http://127.0.0.1:{port}{path}")
 
-    def until_ready(self, seconds: float = 60.0) -> Worker:
+    def until_ready(self, seconds: float = 120.0) -> Worker:
         """Itself, once it is ready."""
         until(lambda: "ready" in self.states() or self._must_live(), seconds)
         return self

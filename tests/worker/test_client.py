@@ -98,7 +98,7 @@ def test_pictures_are_fetched_and_checked_and_anybody_may_read_under_an_address(
     assert [Image.open(io.BytesIO(data)).size for data in fetched] == [(48, 32), (48, 32)]
     for address, data in zip(client.addresses(result, 60), fetched, strict=True):
         assert "X-Amz-Signature" in address and "X-Amz-Expires=60" in address
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             assert answer.read() == data
     deployment.s3.put_object(Bucket=deployment.bucket, Key=result.pictures[0].key, Body=b"another picture")
     with pytest.raises(OtherContent, match=r"0\.png"):

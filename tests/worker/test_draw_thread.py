@@ -101,7 +101,7 @@ class Scripted:
 
     def _stay(self) -> None:
         self.inside.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(90)
 
 
 @dataclasses.dataclass
@@ -125,7 +125,7 @@ def bench() -> t.Iterator[Bench]:
 @pytest.mark.parametrize("where", ["begin hangs", "step hangs"])
 def test_a_hang_shows_wherever_the_engine_is(bench: Bench, where: str) -> None:
     ongoing = bench.thread.draw(job(where))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     assert not bench.thread.progress.hangs()
     bench.clock.seconds += 11
     assert bench.thread.progress.hangs()
@@ -135,7 +135,7 @@ def test_a_hang_shows_wherever_the_engine_is(bench: Bench, where: str) -> None:
 
 def test_a_job_that_the_engine_has_taken_in_is_not_withdrawn_and_one_in_the_line_is_never_begun(bench: Bench) -> None:
     taken, waiting = bench.thread.draw(job("begin hangs")), bench.thread.draw(job("waits"))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     assert taken.began is None
     assert (taken.withdraw(), waiting.withdraw()) == (False, True)
     bench.engine.go_on.set()
@@ -160,7 +160,7 @@ def test_a_job_that_fails_leaves_the_thread_to_the_next(bench: Bench, how: str) 
 
 def test_a_failed_step_ends_all_that_were_in_it_and_no_others(bench: Bench) -> None:
     first = bench.thread.draw(job("begin hangs"))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     together = [bench.thread.draw(job("step fails")), bench.thread.draw(job("beside"))]
     apart = bench.thread.draw(job("apart", 16))
     bench.engine.go_on.set()
@@ -173,7 +173,7 @@ def test_a_failed_step_ends_all_that_were_in_it_and_no_others(bench: Bench) -> N
 
 def test_what_is_cancelled_is_dropped(bench: Bench) -> None:
     blocker = bench.thread.draw(job("begin hangs"))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     waiting = bench.thread.draw(job("never"))
     assert waiting.future.cancel()
     bench.engine.go_on.set()
@@ -198,7 +198,7 @@ def test_a_job_that_does_not_fit_is_passed_over_once_only(bench: Bench) -> None:
 def test_the_engine_is_asked_for_its_room_on_its_own_thread_only(bench: Bench) -> None:
     bench.thread.load().result(30)
     blocker = bench.thread.draw(job("step hangs", 8, 2))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     assert bench.thread.room() == 2
     bench.engine.go_on.set()
     blocker.future.result(30)
@@ -213,7 +213,7 @@ def test_what_was_drawn_is_told_once_a_second_and_when_there_is_nothing_left(ben
 
     bench.engine.between = pass_time
     held = bench.thread.draw(job("begin hangs", steps=6))
-    assert bench.engine.inside.wait(30)
+    assert bench.engine.inside.wait(90)
     both = [held, bench.thread.draw(job("beside", steps=2))]
     bench.engine.go_on.set()
     for ongoing in both:

@@ -190,7 +190,7 @@ def test_a_hung_drawing_is_a_failed_attempt_and_ends_the_worker(
     hung = start({"SD_HANG_SECONDS": "1", "SD_VISIBILITY_SECONDS": "3"}, bad_version).until_ready()
     assert hung.get("/health")[0] == 200
     deployment.send(request("stuck", "hang"))
-    assert hung.process.wait(30) == 1
+    assert hung.process.wait(90) == 1
     [line] = hung.jobs(1)
     assert (line["outcome"], line["error_type"]) == ("handed_back", "transient")
     assert state(deployment, "stuck")["attempts"][0]["message"] == "Hung: the drawing hung, no step in 1 s"
@@ -208,7 +208,7 @@ def test_a_lost_card_ends_the_worker_and_costs_one_attempt(
     deployment.send(request("victim", "lost"))
     lost.until_drawing()
     deployment.send(request("next"))
-    assert lost.process.wait(30) == 1
+    assert lost.process.wait(90) == 1
     assert [(line["request_id"], line["error_type"]) for line in lost.events("job")] == [("victim", "transient")]
     assert lost.events("state")[-1]["reason"] == "engine lost"
     start()
@@ -237,7 +237,7 @@ def test_a_background_thread_that_ends_takes_the_worker_with_it(start: StartWork
     with (bad_version / "api_scheduler/leases.py").open("a") as leases:
         leases.write("\n\nLeases.extend_due = lambda self: [][0]\n")
     worker = start({"SD_VISIBILITY_SECONDS": "3"}, bad_version)
-    assert worker.process.wait(30) == 1
+    assert worker.process.wait(90) == 1
     assert worker.said("thread ended")[0]["thread"] == "leases"
     assert worker.events("state")[-1]["reason"] == "leases thread ended"
 
@@ -245,11 +245,11 @@ def test_a_background_thread_that_ends_takes_the_worker_with_it(start: StartWork
 def test_a_spot_notice_drains(start: StartWorker) -> None:
     worker = start().until_ready()
     worker.imds.items["spot/instance-action"] = '{"action": "terminate", "time": "2099-01-01T00:00:00Z"}'
-    assert worker.process.wait(30) == 0
+    assert worker.process.wait(90) == 0
     assert worker.events("state")[-1]["reason"] == "spot"
 
 
 def test_a_missing_setting_is_named(start: StartWorker) -> None:
     worker = start({"SD_BUCKET": ""})
-    assert worker.process.wait(30) == 2
+    assert worker.process.wait(90) == 2
     until(lambda: b"SD_BUCKET" in worker.errors)

@@ -128,7 +128,7 @@ def test_a_terminated_instance_finishes_its_job_then_goes(
     group.terminate()
     until(lambda: "draining" in worker.states())
     group.until("Terminating:Wait")
-    assert worker.process.wait(30) == 0
+    assert worker.process.wait(90) == 0
     assert deployment.wait("last", 1)["status"] == "succeeded"
     until(group.gone, 40)
 

@@ -264,7 +264,7 @@ def test_a_worker_on_its_way_out_does_not_have_the_last_word(
     bad.imds.items["autoscaling/target-lifecycle-state"] = "Terminated"
     deployment.send(body("passed-on"))
     bad.said("handed back undrawn")
-    assert bad.process.wait(30) == 0
+    assert bad.process.wait(90) == 0
     assert deployment.result("passed-on") is None
     start(GOOD)
     assert deployment.wait("passed-on")["status"] == "succeeded"

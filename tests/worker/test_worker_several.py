@@ -180,7 +180,7 @@ def test_what_hangs_the_engine_as_it_is_taken_in_ends_the_worker(
     deployment.send(request("hangs", "hang at once"))
     until(lambda: worker.status()["in_hand"]["drawing"])
     deployment.send(request("waits"))
-    assert worker.process.wait(30) == 1
+    assert worker.process.wait(90) == 1
     [line] = worker.jobs(1)
     assert (line["request_id"], line["outcome"], line["attempt"]) == ("hangs", "handed_back", 1)
     start()

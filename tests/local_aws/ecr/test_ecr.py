@@ -113,7 +113,7 @@ def test_an_image_needs_its_layers(ecr: t.Any) -> None:
 @pytest.mark.usefixtures("layers")
 def test_a_layer_can_be_downloaded(ecr: t.Any) -> None:
     url = ecr.get_download_url_for_layer(repositoryName="repo", layerDigest=digest_of(b"layer"))["downloadUrl"]
-    with urllib.request.urlopen(url, timeout=10) as reply:
+    with urllib.request.urlopen(url, timeout=60) as reply:
         assert reply.read() == b"layer"
     with pytest.raises(ClientError, match="LayersNotFound"):
         ecr.get_download_url_for_layer(repositoryName="repo", layerDigest=digest_of(b"other"))

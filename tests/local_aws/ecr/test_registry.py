@@ -110,7 +110,7 @@ class _Renamed(http.client.HTTPSConnection):
     """Connects to this machine and expects ECR's certificate, of the registry or of the API."""
 
     def __init__(self, trust: ssl.SSLContext, port: int, name: str = HOST) -> None:
-        super().__init__("127.0.0.1", port, timeout=20)
+        super().__init__("127.0.0.1", port, timeout=60)
         self.trust = trust
         self.name = name
 

@@ -26,7 +26,7 @@ class Metadata(t.NamedTuple):
         for name, value in headers.items():
             request.add_header(name.replace("_", "-"), value)
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
+            with urllib.request.urlopen(request, timeout=60) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -90,7 +90,7 @@ def test_items_that_are_not_set_are_not_found(metadata: Metadata) -> None:
 
 def test_a_spot_notice_ends_the_instance_after_two_minutes(metadata: Metadata) -> None:
     url = f"{metadata.harness.endpoint}/_local/instances/{metadata.instance}/spot-notice"
-    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60).close()
     assert json.loads(metadata.get("meta-data/spot/instance-action")[1])["action"] == "terminate"
     metadata.harness.advance(121, 11)
     found = metadata.harness.client("ec2").describe_instances(InstanceIds=[metadata.instance])
@@ -102,6 +102,8 @@ def test_botocore_finds_the_role_credentials(metadata: Metadata, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    # By itself it asks once and waits for a second, which is short beside three other suites on two cores.
+    monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "60")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"{metadata.harness.endpoint}/imds/{metadata.instance}/")
     metadata.harness.clock.advance((10 * 365) * 86400.0)
     credentials = botocore.session.Session().get_credentials()

@@ -57,7 +57,7 @@ def runner(folder: Path) -> collections.abc.Iterator[DockerRunner]:
     made.close()
 
 
-def wait_for(condition: t.Callable[[], t.Any], seconds: float = 20) -> t.Any:
+def wait_for(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
     waiting, deadline = threading.Event(), time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():

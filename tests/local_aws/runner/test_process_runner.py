@@ -56,7 +56,7 @@ say(event="state", state="stopped")
 """
 
 
-def wait_for(condition: t.Callable[[], t.Any], seconds: float = 30) -> t.Any:
+def wait_for(condition: t.Callable[[], t.Any], seconds: float = 60) -> t.Any:
     waiting, deadline = threading.Event(), time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():

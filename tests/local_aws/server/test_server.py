@@ -28,7 +28,7 @@ def harness() -> collections.abc.Iterator[Harness]:
 def call(harness: Harness, path: str, document: t.Any = None, method: str = "GET") -> t.Any:
     data = None if document is None else json.dumps(document).encode()
     with urllib.request.urlopen(
-        urllib.request.Request(harness.endpoint + path, data, method=method), timeout=10
+        urllib.request.Request(harness.endpoint + path, data, method=method), timeout=60
     ) as reply:
         return json.load(reply)
 
@@ -40,7 +40,7 @@ def impatient(harness: Harness, service: str) -> t.Any:
         region_name="us-east-1",
         aws_access_key_id="local",
         aws_secret_access_key="local",
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=20),
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
     )
 
 

@@ -190,7 +190,7 @@ def test_a_long_poll_wakes_at_once_and_ends_with_the_server() -> None:
         poll = threading.Thread(target=lambda: found.append(receive(sqs, url, WaitTimeSeconds=20)))
         poll.start()
         sqs.send_message(QueueUrl=url, MessageBody="a")
-        poll.join(5)
+        poll.join(15)
         assert [m["Body"] for m in found[0]] == ["a"]
 
         def poll_until_closed() -> None:
@@ -199,7 +199,7 @@ def test_a_long_poll_wakes_at_once_and_ends_with_the_server() -> None:
 
         last = threading.Thread(target=poll_until_closed, daemon=True)
         last.start()
-    last.join(5)
+    last.join(15)
     assert not last.is_alive()
 
 

@@ -118,7 +118,7 @@ class Host:
             "starting_seconds": 0,
             "disk_paths": [str(folder)],
             "disk_free_mib": 0,
-            "timeout_seconds": 1,
+            "timeout_seconds": 30,
         }
         self.env = {
             "SD_DEPLOYMENT_ID": "demo",

@@ -59,7 +59,7 @@ def test_it_refers_to_the_image_and_holds_the_document(run: Run, registry: Regis
     (layer,) = manifest["layers"]
     assert layer["annotations"] == {"org.opencontainers.image.title": document.name}
     url = registry.ecr.get_download_url_for_layer(repositoryName=REPOSITORY, layerDigest=layer["digest"])["downloadUrl"]
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         assert response.read() == document.read_bytes()
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -90,9 +89,10 @@ class Machine:
     def __init__(self, root: Path, **environment: str) -> None:
         self.root = root
         (root / "bin").mkdir()
-        for name in ("aws", "curl", "python3.11", "sha256sum"):
+        for name in ("apt-get", "aws", "curl", "python3.11", "sha256sum"):
             self.command(name, "cat >/dev/null" if name == "sha256sum" else "echo value")
-        self.command("mkdir", f'exec {self._real("mkdir")} "$@"')
+        for name in ("cat", "mkdir", "touch"):
+            (root / "bin" / name).symlink_to(f"/bin/{name}")
         found = told(FIRST_BOOT, SD_GROUP="sd-inference-demo", **environment)
         for path in (
             "/etc/sd-inference/worker.env",
@@ -106,10 +106,6 @@ class Machine:
         (root / "opt/sd-inference/ansible/venv/bin").mkdir(parents=True)
         for name in ("pip", "ansible-galaxy", "ansible-playbook"):
             self.command(name, ":", folder=root / "opt/sd-inference/ansible/venv/bin")
-
-    @staticmethod
-    def _real(name: str) -> str:
-        return f"/bin/{name}"
 
     def _moved(self, script: str) -> str:
         for folder in ("/etc/", "/var/", "/opt/"):
@@ -125,8 +121,9 @@ class Machine:
 
     def boot(self) -> int:
         script = self.root / "usr/local/sbin/sd-first-boot"
-        path = f"{self.root / 'bin'}{os.pathsep}/bin"
-        return subprocess.run(["/bin/sh", script], env={"PATH": path}, check=False, timeout=20).returncode
+        # Nothing of the machine's own: a Python that is missing would be installed on it.
+        path = str(self.root / "bin")
+        return subprocess.run(["/bin/sh", script], env={"PATH": path}, check=False, timeout=60).returncode
 
     def calls(self, name: str) -> list[str]:
         path = self.root / "calls"

@@ -20,14 +20,14 @@ def test_a_worker_starts_from_s3_and_answers_its_probes_meanwhile(
     location = shelf.put("models/digits", files)
     settings = {"SD_ENGINE": "diffusers", "SD_MODELS": f"one={location}", "SD_MODEL_CACHE": str(tmp_path / "cache")}
 
-    set_faults(deployment.endpoint, {"kind": "delay", "service": "s3", "operation": "GetObject", "seconds": 20})
+    set_faults(deployment.endpoint, {"kind": "delay", "service": "s3", "operation": "GetObject", "seconds": 60})
     slow = start(settings)
     until(lambda: slow.states() == ["warming"])
     slow.said("started")
     assert [slow.get(path)[0] for path in ("/health", "/ready", "/status", "/metrics")] == [200, 503, 200, 200]
     began = time.monotonic()
     assert slow.terminate() == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert "ready" not in slow.states()
     set_faults(deployment.endpoint)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """boto3 without HTTP: a client whose requests are answered by the application in the same thread.
 
-Requests are serialised, signed and parsed as ever; only socket and server thread are left out. A process that works
-this way has a single thread and can be forked in the middle of a call.
+Requests are serialised and parsed as ever; socket and server thread are left out, and the signature, which nobody would
+check: what it says of the service stands in its place. A process that works this way has a single thread and can be
+forked in the middle of a call.
 
 A client takes as long to make as a dozen calls of it, so all worlds of a process share one a service: it is answered by
 the newest of them, the one whose state moto holds.
@@ -19,6 +20,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 from local_aws.clients import make_client
+from local_aws.store import REGION
 
 ENDPOINT = "http://127.0.0.1:80"
 """What the requests name; nothing listens there."""
@@ -71,13 +73,15 @@ _answering: list[Direct] = []
 @functools.cache
 def direct_client(service: str) -> t.Any:
     """The boto3 client of that service in this process; nothing is sent again, in real time."""
-    made = make_client(service, ENDPOINT, attempts=1)
-    made.meta.events.register("before-send", lambda request, event_name, **_unused: _answer(request, event_name))
+    made = make_client(service, ENDPOINT, attempts=1, signed=False)
+    scope = f"local/20260101/{REGION}/{made.meta.service_model.signing_name}/aws4_request"
+
+    def answer(request: AWSPreparedRequest, event_name: str, **_unused: t.Any) -> AWSResponse:
+        request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
+        return _answering[-1].answer(request, event_name)
+
+    made.meta.events.register("before-send", answer)
     return made
-
-
-def _answer(request: AWSPreparedRequest, event_name: str) -> AWSResponse:
-    return _answering[-1].answer(request, event_name)
 
 
 def _environ(request: AWSPreparedRequest, host: str) -> dict[str, t.Any]:

@@ -11,8 +11,7 @@ import time
 import typing as t
 
 from botocore.model import OperationNotFoundError
-from flask import Flask
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from werkzeug.wrappers import Request, Response
 
 from local_aws import admin, imds
@@ -20,6 +19,7 @@ from local_aws.call import Call, read_call
 from local_aws.errors import error_response, unknown_operation
 from local_aws.faults import CALL_KINDS, Fault
 from local_aws.services import blobs
+from local_aws.services.application import Application
 
 if t.TYPE_CHECKING:
     from local_aws.world import World
@@ -38,7 +38,7 @@ class Front:
     def __init__(self, world: World, stopping: threading.Event) -> None:
         self.world = world
         self.stopping = stopping
-        self._aws = DomainDispatcherApplication(_application)
+        self._aws = DomainDispatcherApplication(t.cast("t.Any", Application))
 
     def __call__(self, environ: Environ, start_response: t.Any) -> t.Iterable[bytes]:
         """Answer one request."""
@@ -95,14 +95,6 @@ class Front:
                 environ, call.service, "InternalFailure", "local_aws failed; see its server.log", 500
             )
             return reply(environ, start_response)
-
-
-def _application(service: t.Any) -> Flask:
-    """moto's application for a service, out of debug mode, in which Flask makes a class for each form it reads."""
-    application = create_backend_app(service)
-    application.debug = False
-    application.config["PROPAGATE_EXCEPTIONS"] = True  # as in debug mode: what moto lacks is answered above
-    return application
 
 
 def hang_up(environ: Environ, reason: str) -> ConnectionAbortedError:

@@ -10,15 +10,14 @@ readonly POLICY=/usr/sbin/policy-rc.d
 export PATH=$PATH:/usr/sbin:/sbin
 
 need_packages() {
-  local missing=() command
+  [ -z "$(missing)" ] || one_by_one install_packages
+}
+
+missing() {
+  local command
   for command in "${COMMANDS[@]}"; do
-    command -v "$command" >/dev/null || missing+=("$command")
+    command -v "$command" >/dev/null || printf '%s ' "$command"
   done
-  [ "${#missing[@]}" -eq 0 ] || {
-    command -v apt-get >/dev/null || die "missing: ${missing[*]}. Install them, or name a Docker engine in DOCKER_HOST."
-    say "installing ${PACKAGES[*]} with apt, because these commands are missing: ${missing[*]} (no daemon is started)"
-    one_by_one install_packages
-  }
 }
 
 # Several engines may come up at once; apt's lock on its lists waits for nobody.
@@ -29,6 +28,11 @@ one_by_one() (
 )
 
 install_packages() {
+  local lacking
+  lacking=$(missing)
+  [ -n "$lacking" ] || return 0 # another engine has brought them
+  command -v apt-get >/dev/null || die "missing: ${lacking% }. Install them, or name a Docker engine in DOCKER_HOST."
+  say "installing ${PACKAGES[*]} with apt, because these commands are missing: ${lacking% } (no daemon is started)"
   trap restore_policy EXIT
   forbid_daemons
   apt-get update -qq </dev/null

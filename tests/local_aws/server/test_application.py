@@ -21,7 +21,7 @@ from local_aws.services.application import Application
 
 Answer = tuple[str, dict[str, str], bytes]
 _RANDOM = re.compile(rb"[0-9A-Za-z]{52}|[0-9a-f]{8}-[0-9a-f-]{27}")
-_LEFT_OUT = ("access-control-", "x-amzn-requestid", "x-amz-request-id", "date")
+_LEFT_OUT = ("access-control-", "x-amzn-requestid", "x-amz-request-id")
 TARGETS = (
     "AmazonSSM.GetParameter",
     "AmazonSSM.DescribeParameters",
@@ -66,11 +66,14 @@ def ask(app: t.Any, service: str, method: str, path: str, query: str = "", body:
     }
     chunks, status, found = run_wsgi_app(app, environ)
     told = {name.lower(): value for name, value in found if not name.lower().startswith(_LEFT_OUT)}
+    told |= {"date": "#"} if "date" in told else {}
     return status, told, _RANDOM.sub(b"#", b"".join(chunks))
 
 
 PATHS = st.one_of(
-    st.sampled_from(["/", "//", "/bucket", "/bucket/", "/bucket//", "/bucket/a b/ü.png", "/none/x", "/moto"]),
+    st.sampled_from(
+        ["/", "//", "/bucket", "/bucket/", "/bucket//", "/bucket/a b/ü.png", "/bucket/50%2Foff", "/none/x", "/moto"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12).map(lambda name: f"/bucket/{name}"),
 )
 QUERIES = st.sampled_from(
@@ -107,5 +110,5 @@ def outcome(app: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
     """The answer, or the name of what moto lets out, which its server turns into one."""
     try:
         return ask(app, *arguments, **options)
-    except (AttributeError, LookupError, NotImplementedError, OperationNotFoundError, TypeError, ValueError) as error:
+    except (AttributeError, NotImplementedError, OperationNotFoundError) as error:  # what moto lets out: both have to
         return type(error).__name__

@@ -113,6 +113,34 @@ def test_a_request_whose_workers_die_is_answered_as_worker_lost(
     assert len(until(lambda: deployment.take(deployment.dead))) == 1
 
 
+def test_a_suspect_is_drawn_only_once_what_was_drawn_before_it_is_answered(
+    deployment: Deployment,
+    start: StartWorker,
+    bad_version: Path,
+) -> None:
+    # Its pictures take long to encode and to upload: what crashes must not take them with it.
+    large = {"width": 1024, "height": 1024, "n_iter": 4}
+    innocent = request("innocent")
+    deployment.send({**innocent, "payload": {**innocent["payload"], **large}})
+    deployment.send(request("killer", "crash"))
+    taken = deployment.sqs.receive_message(QueueUrl=deployment.tasks, MaxNumberOfMessages=10)["Messages"]
+    handles = {json.loads(message["Body"])["id"]: message["ReceiptHandle"] for message in taken}
+
+    def hand_back(request_id: str) -> None:  # as if a worker had taken it and was lost
+        deployment.sqs.change_message_visibility(
+            QueueUrl=deployment.tasks, ReceiptHandle=handles[request_id], VisibilityTimeout=0
+        )
+
+    hand_back("innocent")
+    worker = start({"SD_MAX_ATTEMPTS": "2", "SD_NOOP_JOB_MS": "1000"}, bad_version)
+    worker.until_drawing()
+    hand_back("killer")
+    assert worker.process.wait(60) == 139
+    result = deployment.result("innocent")
+    assert result is not None
+    assert (result["status"], result["attempts"]) == ("succeeded", 2)
+
+
 def test_while_a_release_is_open_one_bad_release_cannot_burn_a_request(
     deployment: Deployment,
     start: StartWorker,

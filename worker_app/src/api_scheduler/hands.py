@@ -98,13 +98,17 @@ class Hands:
             return other
 
     def may_draw(self, hand: Hand, alone: bool) -> bool:
-        """Go on to drawing, if that may be now. One that is drawn alone waits for those before it, and all for it."""
+        """Go on to drawing, if that may be now. One that is drawn alone waits for those before it, and all for it.
+
+        It waits until they are answered: should it end the worker, an answer on its way would be lost with it, and
+        count against that request as an attempt.
+        """
         with self._lock:
             if self._alone not in (None, hand):
                 return False
             if alone:
                 self._alone = hand
-            if alone and any(other.stage is Stage.DRAWING for other in self._held):
+            if alone and any(_in_danger(other) for other in self._held):
                 return False
             hand.stage = Stage.DRAWING
             return True
@@ -158,3 +162,8 @@ class Hands:
         """Wait for a change since the last wait, at most that long."""
         self._clock.wait(self._changed, seconds)
         self._changed.clear()
+
+
+def _in_danger(hand: Hand) -> bool:
+    """Whether it would be lost with the worker's process. An answer that hangs is lost already: nobody waits for it."""
+    return hand.stage is Stage.DRAWING or (hand.stage is Stage.ANSWERING and not hand.progress.hangs())

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may be drawn while which others are in hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import threading
+
+from api_scheduler.hands import Hand, Hands
+from api_scheduler.queues import Message
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+HANG_SECONDS = 120.0
+
+
+@dataclasses.dataclass
+class MovedClock:
+    """A clock that is moved by hand."""
+
+    seconds: float = 0.0
+
+    def now(self) -> dt.datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.is_set()
+
+
+def taken(hands: Hands, name: str) -> Hand:
+    return hands.take(Message("url", name, f"handle-{name}", "{}", 1, NOW, NOW, False))
+
+
+def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_for_it() -> None:
+    hands = Hands(MovedClock(), HANG_SECONDS)
+    before, suspect, after = (taken(hands, name) for name in ("before", "suspect", "after"))
+    with hands.working(before):
+        assert hands.may_draw(before, alone=False)
+        assert not hands.may_draw(suspect, alone=True)
+        hands.drawn(before)
+        assert not hands.may_draw(suspect, alone=True)
+        assert not hands.may_draw(after, alone=False)
+    assert hands.may_draw(suspect, alone=True)
+    assert not hands.may_draw(after, alone=False)
+    hands.drawn(suspect)
+    assert hands.may_draw(after, alone=False)
+
+
+def test_an_answer_that_hangs_holds_no_suspect_back() -> None:
+    clock = MovedClock()
+    hands = Hands(clock, HANG_SECONDS)
+    before, suspect = (taken(hands, name) for name in ("before", "suspect"))
+    assert hands.may_draw(before, alone=False)
+    hands.drawn(before)
+    clock.seconds += HANG_SECONDS - 1
+    assert not hands.may_draw(suspect, alone=True)
+    clock.seconds += 1
+    assert hands.may_draw(suspect, alone=True)

@@ -39,7 +39,7 @@ QUICK_TIMING = {
     "lock_renew": 20,
     "lock_expiry": 40,
     "window": 10,
-    "inconclusive_limit": 40,
+    "inconclusive_limit": 20,
     "gate_period": 30,
     "gate_periods": 1,
 }

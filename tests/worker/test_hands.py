@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may be drawn while which others are in hand."""
+"""What waits for what among the messages in hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import threading
 
-from api_scheduler.hands import Hand, Hands
+from api_scheduler.hands import Hand, Hands, Stage
 from api_scheduler.queues import Message
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -34,6 +34,16 @@ def taken(hands: Hands, name: str) -> Hand:
     return hands.take(Message("url", name, f"handle-{name}", "{}", 1, NOW, NOW, False))
 
 
+def test_one_message_at_a_time_answers_a_request() -> None:
+    hands = Hands(MovedClock(), HANG_SECONDS)
+    first, second = taken(hands, "a"), taken(hands, "b")
+    with hands.working(first):
+        assert hands.claim(first, "x") is None
+        assert hands.claim(second, "x") is first
+        assert hands.claim(second, "y") is None
+    assert hands.claim(second, "x") is None
+
+
 def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_for_it() -> None:
     hands = Hands(MovedClock(), HANG_SECONDS)
     before, suspect, after = (taken(hands, name) for name in ("before", "suspect", "after"))
@@ -47,6 +57,7 @@ def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_
     assert not hands.may_draw(after, alone=False)
     hands.drawn(suspect)
     assert hands.may_draw(after, alone=False)
+    assert hands.count(Stage.DRAWING) == 1
 
 
 def test_an_answer_that_hangs_holds_no_suspect_back() -> None:

@@ -3,26 +3,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import typing as t
 
 import pytest
 
-from api_scheduler.clock import SystemClock
-from api_scheduler.hands import Hands, Stage
 from api_scheduler.intake import MOST_WAITING, Ramp, appetite
-from api_scheduler.queues import Message
 from tests.worker.harness import Deployment, StartWorker, until
 
 
 def request(request_id: str) -> dict[str, t.Any]:
     return {"id": request_id, "api": "/sdapi/v1/txt2img", "payload": {"prompt": request_id, "steps": 10, "seed": 1}}
-
-
-def message(name: str) -> Message:
-    now = dt.datetime.now(dt.UTC)
-    return Message("queue", name, name, "{}", 1, now, now, smoke=False)
 
 
 @pytest.mark.parametrize(
@@ -53,30 +44,6 @@ def test_a_worker_asks_for_more_while_the_queue_has_more() -> None:
     assert ramp.ask(1) == 1
     ramp.got(1, 1)
     assert ramp.ask(20) == 2  # that there was room for one only says nothing about the queue
-
-
-def test_one_message_at_a_time_answers_a_request() -> None:
-    hands = Hands(SystemClock(), 60)
-    first, second = hands.take(message("a")), hands.take(message("b"))
-    with hands.working(first):
-        assert hands.claim(first, "x") is None
-        assert hands.claim(second, "x") is first
-        assert hands.claim(second, "y") is None
-    assert hands.claim(second, "x") is None
-
-
-def test_what_is_drawn_alone_waits_for_the_others_and_they_for_it() -> None:
-    hands = Hands(SystemClock(), 60)
-    before, suspect, after = (hands.take(message(name)) for name in "abc")
-    assert hands.may_draw(before, alone=False)
-    assert not hands.may_draw(suspect, alone=True)
-    assert not hands.may_draw(after, alone=False)
-    hands.drawn(before)
-    assert hands.may_draw(suspect, alone=True)
-    assert not hands.may_draw(after, alone=False)
-    hands.drawn(suspect)
-    assert hands.may_draw(after, alone=False)
-    assert hands.count(Stage.DRAWING) == 1
 
 
 def test_several_requests_are_drawn_together_and_share_the_time(deployment: Deployment, start: StartWorker) -> None:

@@ -132,7 +132,7 @@ def test_a_suspect_is_drawn_only_once_what_was_drawn_before_it_is_answered(
         )
 
     hand_back("innocent")
-    worker = start({"SD_MAX_ATTEMPTS": "2", "SD_NOOP_JOB_MS": "1000"}, bad_version)
+    worker = start({"SD_MAX_ATTEMPTS": "2", "SD_NOOP_MS": "1000"}, bad_version)
     worker.until_drawing()
     hand_back("killer")
     assert worker.process.wait(60) == 139

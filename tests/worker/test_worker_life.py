@@ -123,7 +123,9 @@ def test_a_suspect_is_drawn_only_once_what_was_drawn_before_it_is_answered(
     innocent = request("innocent")
     deployment.send({**innocent, "payload": {**innocent["payload"], **large}})
     deployment.send(request("killer", "crash"))
-    taken = deployment.sqs.receive_message(QueueUrl=deployment.tasks, MaxNumberOfMessages=10)["Messages"]
+    taken = deployment.sqs.receive_message(QueueUrl=deployment.tasks, MaxNumberOfMessages=10, VisibilityTimeout=600)[
+        "Messages"
+    ]
     handles = {json.loads(message["Body"])["id"]: message["ReceiptHandle"] for message in taken}
 
     def hand_back(request_id: str) -> None:  # as if a worker had taken it and was lost

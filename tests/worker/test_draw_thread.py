@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import datetime as dt
 import threading
 import typing as t
 from concurrent.futures import CancelledError
@@ -20,28 +19,13 @@ from api_scheduler.drawing import DrawFailed, DrawThread
 from api_scheduler.engines.base import Drawn, Picture, Progress
 from api_scheduler.metrics import Together
 from api_scheduler.progress import Progress as Signs
+from tests.worker.moved_clock import MovedClock
 
 PICTURE: Picture = np.zeros((8, 8, 3), dtype=np.uint8)
 
 
 def job(prompt: str, side: int = 8, steps: int = 1) -> Drawing:
     return Drawing(prompt, "", (1,), steps, side, side, 7.0, samplers.find(samplers.DEFAULT, None), 1, 1)
-
-
-@dataclasses.dataclass
-class Hands:
-    """A clock that is moved by hand."""
-
-    seconds: float = 0.0
-
-    def now(self) -> dt.datetime:
-        return dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.is_set()
 
 
 class Scripted:
@@ -106,7 +90,7 @@ class Scripted:
 
 @dataclasses.dataclass
 class Bench:
-    clock: Hands
+    clock: MovedClock
     engine: Scripted
     thread: DrawThread
     told: list[tuple[float, t.Mapping[int, int]]] = dataclasses.field(default_factory=list)
@@ -114,7 +98,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> t.Iterator[Bench]:
-    clock, engine, told = Hands(), Scripted(), []
+    clock, engine, told = MovedClock(), Scripted(), []
     thread = DrawThread(engine, Signs(clock, 10.0), clock, drew=lambda *one: told.append(one))
     thread.start()
     yield Bench(clock, engine, thread, told)

@@ -3,31 +3,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import threading
+
+import pytest
 
 from api_scheduler.hands import Hand, Hands, Stage
 from api_scheduler.queues import Message
+from tests.worker.moved_clock import MovedClock
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 HANG_SECONDS = 120.0
-
-
-@dataclasses.dataclass
-class MovedClock:
-    """A clock that is moved by hand."""
-
-    seconds: float = 0.0
-
-    def now(self) -> dt.datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.is_set()
 
 
 def taken(hands: Hands, name: str) -> Hand:
@@ -44,7 +29,7 @@ def test_one_message_at_a_time_answers_a_request() -> None:
     assert hands.claim(second, "x") is None
 
 
-def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_for_it() -> None:
+def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_until_it_is() -> None:
     hands = Hands(MovedClock(), HANG_SECONDS)
     before, suspect, after = (taken(hands, name) for name in ("before", "suspect", "after"))
     with hands.working(before):
@@ -53,20 +38,25 @@ def test_a_suspect_waits_until_those_before_it_are_answered_and_all_others_wait_
         hands.drawn(before)
         assert not hands.may_draw(suspect, alone=True)
         assert not hands.may_draw(after, alone=False)
-    assert hands.may_draw(suspect, alone=True)
-    assert not hands.may_draw(after, alone=False)
-    hands.drawn(suspect)
+    with hands.working(suspect):
+        assert hands.may_draw(suspect, alone=True)
+        assert not hands.may_draw(after, alone=False)
+        hands.drawn(suspect)
+        assert not hands.may_draw(after, alone=False)
+        assert hands.one_alone()
+    assert not hands.one_alone()
     assert hands.may_draw(after, alone=False)
     assert hands.count(Stage.DRAWING) == 1
 
 
-def test_an_answer_that_hangs_holds_no_suspect_back() -> None:
+@pytest.mark.parametrize("hanging", [True, False], ids=["a suspect's", "another's"])
+def test_an_answer_that_hangs_holds_nobody_back(hanging: bool) -> None:
     clock = MovedClock()
     hands = Hands(clock, HANG_SECONDS)
-    before, suspect = (taken(hands, name) for name in ("before", "suspect"))
-    assert hands.may_draw(before, alone=False)
+    before, after = (taken(hands, name) for name in ("before", "after"))
+    assert hands.may_draw(before, alone=hanging)
     hands.drawn(before)
     clock.seconds += HANG_SECONDS - 1
-    assert not hands.may_draw(suspect, alone=True)
+    assert not hands.may_draw(after, alone=True)
     clock.seconds += 1
-    assert hands.may_draw(suspect, alone=True)
+    assert hands.may_draw(after, alone=True)

@@ -113,16 +113,19 @@ def test_a_request_whose_workers_die_is_answered_as_worker_lost(
     assert len(until(lambda: deployment.take(deployment.dead))) == 1
 
 
-def test_a_suspect_is_drawn_only_once_what_was_drawn_before_it_is_answered(
+@pytest.mark.parametrize("fresh", [False, True], ids=["another suspect", "a fresh request"])
+def test_nothing_is_drawn_while_a_suspect_is_being_answered(
     deployment: Deployment,
     start: StartWorker,
     bad_version: Path,
+    fresh: bool,
 ) -> None:
     # Its pictures take long to encode and to upload: what crashes must not take them with it.
     large = {"width": 1024, "height": 1024, "n_iter": 4}
-    innocent = request("innocent")
+    innocent, killer = request("innocent"), request("killer", "crash")
     deployment.send({**innocent, "payload": {**innocent["payload"], **large}})
-    deployment.send(request("killer", "crash"))
+    if not fresh:
+        deployment.send(killer)
     taken = deployment.sqs.receive_message(QueueUrl=deployment.tasks, MaxNumberOfMessages=10, VisibilityTimeout=600)[
         "Messages"
     ]
@@ -136,7 +139,10 @@ def test_a_suspect_is_drawn_only_once_what_was_drawn_before_it_is_answered(
     hand_back("innocent")
     worker = start({"SD_MAX_ATTEMPTS": "2", "SD_NOOP_MS": "1000"}, bad_version)
     worker.until_drawing()
-    hand_back("killer")
+    if fresh:
+        deployment.send(killer)
+    else:
+        hand_back("killer")
     assert worker.process.wait(60) == 139
     result = deployment.result("innocent")
     assert result is not None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_aws.clients import timestamp
+from tests.support.fleet import make_harness
 
 
 @given(
@@ -42,3 +43,10 @@ def test_anything_else_is_left_to_botocore(value: object) -> None:
 def test_what_is_no_time_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"month|Invalid timestamp"):
         timestamp(value)
+
+
+def test_clients_read_times_so() -> None:
+    with make_harness() as harness:
+        data = {"ImageId": "ami-12c6146b"}
+        template = harness.client("ec2").create_launch_template(LaunchTemplateName="one", LaunchTemplateData=data)
+    assert template["LaunchTemplate"]["CreateTime"].tzinfo is dt.UTC

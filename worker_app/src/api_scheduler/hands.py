@@ -78,7 +78,8 @@ class Hands:
         hand.progress.done()
         with self._lock:
             self._held.remove(hand)
-            self._leave_drawing(hand)
+            if self._alone is hand:
+                self._alone = None
             for request_id in hand.claims:
                 del self._claims[request_id]
 
@@ -100,11 +101,11 @@ class Hands:
     def may_draw(self, hand: Hand, alone: bool) -> bool:
         """Go on to drawing, if that may be now. One that is drawn alone waits for those before it, and all for it.
 
-        It waits until they are answered: should it end the worker, an answer on its way would be lost with it, and
-        count against that request as an attempt.
+        Both wait until the others are answered: what ends the worker takes answers on their way with it, and those of
+        requests that are no longer tried for the first time count as attempts that failed.
         """
         with self._lock:
-            if self._alone not in (None, hand):
+            if self.one_alone() and self._alone is not hand:
                 return False
             if alone:
                 self._alone = hand
@@ -117,12 +118,7 @@ class Hands:
         """It is with the drawing thread no more."""
         with self._lock:
             hand.stage = Stage.ANSWERING
-            self._leave_drawing(hand)
         self.ring()
-
-    def _leave_drawing(self, hand: Hand) -> None:
-        if self._alone is hand:
-            self._alone = None
 
     def count(self, stage: Stage) -> int:
         """How many are at this stage."""
@@ -134,8 +130,9 @@ class Hands:
         return {stage.name.lower(): self.count(stage) for stage in Stage}
 
     def one_alone(self) -> bool:
-        """Whether one is drawn alone, or about to be."""
-        return self._alone is not None
+        """Whether one is drawn alone and not yet answered, or about to be drawn."""
+        alone = self._alone
+        return alone is not None and not _lost(alone)
 
     def empty(self) -> bool:
         """Whether there is none."""
@@ -165,5 +162,10 @@ class Hands:
 
 
 def _in_danger(hand: Hand) -> bool:
-    """Whether it would be lost with the worker's process. An answer that hangs is lost already: nobody waits for it."""
-    return hand.stage is Stage.DRAWING or (hand.stage is Stage.ANSWERING and not hand.progress.hangs())
+    """Whether it would suffer from the end of the worker's process."""
+    return hand.stage in (Stage.DRAWING, Stage.ANSWERING) and not _lost(hand)
+
+
+def _lost(hand: Hand) -> bool:
+    """Whether its answer hangs: the message is left to another worker, and nobody here waits for it."""
+    return hand.stage is Stage.ANSWERING and hand.progress.hangs()

@@ -18,7 +18,7 @@ export PYTHONPATH := $(COLLECTIONS):$(CURDIR)
 export LC_ALL := C.UTF-8
 unexport ANSIBLE_COLLECTIONS_PATH AWS_PROFILE VIRTUAL_ENV
 
-.PHONY: help env check types test unit unit-fast unit-slow local-aws-test worker-test worker-drawing worker-clients worker-rest integration e2e crash machine predicts seeded-bugs demo lint build clean
+.PHONY: help env check types test unit unit-fast unit-slow local-aws-test worker-test worker-drawing worker-life worker-clients worker-rest integration e2e crash machine predicts seeded-bugs demo lint build clean
 .PHONY: integration-release integration-playbooks containers molecule bench-image locks bad-candidates bench-controller bench-worker soak fuzz-bodies batching
 
 help: ## Show this list
@@ -42,7 +42,7 @@ unit-fast: env
 
 # So many of these go on at once, the long ones first. Two cores bear four: some mostly wait, for real processes in real
 # time. `check` has run the fast unit tests already.
-SUITES := integration-release e2e integration-playbooks worker-drawing worker-rest local-aws-test worker-clients unit-slow
+SUITES := integration-release e2e integration-playbooks worker-drawing worker-life worker-rest local-aws-test worker-clients unit-slow
 LANES ?= 4
 
 test: check ## Everything above, and all suites: unit, local_aws, worker, integration, end to end
@@ -68,18 +68,22 @@ WORKER_TESTS := tests/worker
 worker-test: env ## Tests of the worker, in its own environment
 	@PYTHONPATH=$(CURDIR)/worker_app/src scripts/timed worker $(WORKER_BIN)/pytest -q $(WORKER_TESTS)
 
-# The same in three parts: what draws or looks at models and bodies, what clients see, the rest.
+# The same in four parts: what draws or looks at models and bodies, a worker's life, what clients see, the rest.
 DRAWING := $(addprefix tests/worker/,engine model models test_bodies.py test_diffusers_engine.py test_safety.py test_webuiapi.py)
+LIFE := $(addprefix tests/worker/,test_pipeline.py test_worker_life.py test_worker_lifecycle.py)
 CLIENTS := $(addprefix tests/worker/,test_client.py test_webhooks.py test_worker_cancel.py test_worker_several.py test_worker_trace.py)
 
 worker-drawing: env
 	@$(MAKE) worker-test WORKER_TESTS="$(DRAWING)"
 
+worker-life: env
+	@$(MAKE) worker-test WORKER_TESTS="$(LIFE)"
+
 worker-clients: env
 	@$(MAKE) worker-test WORKER_TESTS="$(CLIENTS)"
 
 worker-rest: env
-	@$(MAKE) worker-test WORKER_TESTS="$(addprefix --ignore ,$(DRAWING) $(CLIENTS)) tests/worker"
+	@$(MAKE) worker-test WORKER_TESTS="$(addprefix --ignore ,$(DRAWING) $(LIFE) $(CLIENTS)) tests/worker"
 
 integration: env ## Modules and playbooks against local_aws
 	@scripts/timed integration $(BIN)/pytest -q -n $(JOBS) --dist loadfile tests/integration

@@ -42,6 +42,8 @@ class Scripted:
         """Called after each step."""
         self.order: list[str] = []
         self.asked_by: set[str] = set()
+        self.unusable: BaseException | None = None
+        """What loading ends with."""
 
     @property
     def room(self) -> int:
@@ -49,7 +51,9 @@ class Scripted:
         return 3 - len(self.in_work)
 
     def load(self) -> None:
-        """Nothing."""
+        """Nothing, unless it is unusable."""
+        if self.unusable is not None:
+            raise self.unusable
 
     def warm_up(self, progress: Progress) -> Picture:
         return PICTURE
@@ -61,6 +65,8 @@ class Scripted:
         self.order.append(job.prompt)
         if job.prompt == "begin fails":
             raise ValueError("no")
+        if job.prompt == "begin exits":
+            raise SystemExit("no")
         if job.prompt == "begin hangs":
             self._stay()
         self.in_work[key] = job
@@ -71,6 +77,8 @@ class Scripted:
             self._stay()
         if "step fails" in prompts:
             raise MemoryError("all of it")
+        if "step exits" in prompts:
+            raise SystemExit("all of it")
         self.between()
         left = {key: dataclasses.replace(one, steps=one.steps - 1) for key, one in self.in_work.items()}
         self.in_work = {key: one for key, one in left.items() if one.steps > 0}
@@ -135,10 +143,18 @@ def test_an_idle_thread_does_not_hang(bench: Bench) -> None:
     assert not bench.thread.progress.hangs()
 
 
-@pytest.mark.parametrize("how", ["begin fails", "step fails", "fails"])
+@pytest.mark.parametrize("how", ["begin fails", "step fails", "fails", "begin exits", "step exits"])
 def test_a_job_that_fails_leaves_the_thread_to_the_next(bench: Bench, how: str) -> None:
     with pytest.raises(DrawFailed):
         bench.thread.draw(job(how)).future.result(30)
+    assert bench.thread.draw(job("next")).future.result(30).pictures == [PICTURE]
+
+
+@pytest.mark.parametrize("error", [ValueError("no model"), SystemExit("no model")])
+def test_an_engine_that_does_not_load_says_so_and_the_thread_goes_on(bench: Bench, error: BaseException) -> None:
+    bench.engine.unusable = error
+    with pytest.raises(type(error), match="no model"):
+        bench.thread.load().result(30)
     assert bench.thread.draw(job("next")).future.result(30).pictures == [PICTURE]
 
 

@@ -139,14 +139,21 @@ def test_a_missing_upload_is_named() -> None:
     assert "does not exist" in refusal(**{**WHOLE, "init_images": ["s3://own/inputs/none.png"]})
 
 
-def bomb() -> bytes:
-    """A PNG of a few hundred bytes that says it has 2·10⁹ pixels."""
-    header = struct.pack(">IIBBBBB", 50_000, 40_000, 8, 2, 0, 0, 0)
-    chunks = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 10_000)), (b"IEND", b""))
+Chunk = tuple[bytes, bytes]
+
+
+def header(width: int, height: int) -> Chunk:
+    """The first chunk of a PNG, in true colours."""
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+
+def png(*chunks: Chunk) -> bytes:
+    """A PNG of these chunks, whatever they say, with 8 × 8 black pixels after the first."""
+    whole = [*chunks[:1], (b"IDAT", zlib.compress(bytes(8 * 25))), *chunks[1:], (b"IEND", b"")]
+    framed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in whole
     )
-    return b"\x89PNG\r\n\x1a\n" + chunks
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 BROKEN = {
@@ -158,7 +165,11 @@ BROKEN = {
     "gif": (text(encoded(gradient(), "GIF")), "no picture"),
     "bmp": (text(encoded(gradient(), "BMP")), "no picture"),
     "too many pixels": (text(encoded(gradient(101, 100))), "101 × 100 pixels"),
-    "bomb": (text(bomb()), "50000 × 40000 pixels"),
+    "bomb": (text(png(header(50_000, 40_000))), "50000 × 40000 pixels"),
+    # What Pillow raises for these is no OSError.
+    "short header": (text(png((b"IHDR", b"short"))), "no picture"),
+    "short chunk after the pixels": (text(png(header(8, 8), (b"gAMA", b"1"))), "damaged"),
+    "Exif that is none": (text(png(header(8, 8), (b"eXIf", b"Exif\0\0junk"))), "damaged"),
     "too many bytes": (text(bytes(200_001)), "more than the 200000 bytes"),
     "moving": (
         text(encoded(gradient(), "WEBP", save_all=True, append_images=[gradient().rotate(90)], lossless=True)),

@@ -7,8 +7,6 @@ import logging
 import threading
 import typing as t
 
-from werkzeug.serving import BaseWSGIServer, make_server
-
 from local_aws import store
 
 if t.TYPE_CHECKING:
@@ -52,7 +50,9 @@ class Server:
         self.world = world
         self.stopping = threading.Event()
         self.app = create_app(world, self.stopping)
-        self._http = _make_server(self.app, host, port)
+        from local_aws.connections import KeepingServer
+
+        self._http = KeepingServer(self.app, host, port)
         self.port = int(self._http.server_port)
         self.endpoint = f"http://{host}:{self.port}"
         self._threads = [
@@ -94,24 +94,6 @@ class Server:
 
     def __exit__(self, *_unused: object) -> None:
         self.stop()
-
-
-def _make_server(app: t.Any, host: str, port: int) -> BaseWSGIServer:
-    from moto.moto_server.werkzeug_app import MotoRequestHandler
-
-    class Handler(MotoRequestHandler):
-        """HTTP/1.1 with chunked replies; one connection a request, which measured 10 % slower than keeping them."""
-
-        protocol_version = "HTTP/1.1"
-        timeout = 120
-        disable_nagle_algorithm = True
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Requests are not logged: errors are."""
-
-    server = make_server(host, port, app, threaded=True, request_handler=Handler)
-    setattr(server, "daemon_threads", True)
-    return server
 
 
 def serve(world: World, host: str = "127.0.0.1", port: int = 0, ticking: bool = True) -> Server:

@@ -60,7 +60,15 @@ def connect(region: str, metadata_endpoint: str = "", endpoint_url: str = "") ->
     def client(service: str) -> Client:
         return session.create_client(service, region_name=region, config=config, endpoint_url=endpoint_url or None)
 
-    return Clients(*(client(field.name) for field in dataclasses.fields(Clients)))
+    clients = Clients(*(client(field.name) for field in dataclasses.fields(Clients)))
+    clients.s3.meta.events.register_last("before-call.s3", _without_asking_first)
+    return clients
+
+
+def _without_asking_first(params: dict[str, t.Any], **_unused: object) -> None:
+    """Send a body with its headers. botocore asks first whether S3 will take it (``Expect: 100-continue``), which costs
+    a round trip, and reads the answer byte by byte: more than a picture is worth that S3 would not have taken."""
+    params["headers"].pop("Expect", None)
 
 
 def error_code(error: Exception) -> str:

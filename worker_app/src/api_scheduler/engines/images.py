@@ -29,7 +29,7 @@ def noise(model: Model, height: int, width: int, generators: t.Sequence[torch.Ge
 def tensor(model: Model, picture: Pixels) -> torch.Tensor:
     """The picture as the autoencoder takes it, 1 × 3 × height × width from -1 to 1."""
     values = torch.from_numpy(picture.astype(np.float32) / 255.0).permute(2, 0, 1)[None]
-    return (values * 2 - 1).to(model.device, model.pipe.vae.dtype)
+    return (values * 2 - 1).to(model.device, model.vae_dtype)
 
 
 def mask(model: Model, start: Start) -> torch.Tensor:
@@ -85,7 +85,7 @@ def _in_tiles(model: Model, work: t.Callable[[], T]) -> T:
 def _decoded(model: Model, rows: torch.Tensor) -> torch.Tensor:
     vae = model.pipe.vae
     mean, deviation = _spread(model)
-    unscaled = rows.to(vae.dtype) * deviation / float(vae.config.scaling_factor) + mean
+    unscaled = rows.to(model.vae_dtype) * deviation / float(vae.config.scaling_factor) + mean
     return t.cast(torch.Tensor, vae.decode(unscaled, return_dict=False)[0].float().cpu())
 
 
@@ -93,9 +93,9 @@ def _spread(model: Model) -> tuple[t.Any, t.Any]:
     config = model.pipe.vae.config
     if config.get("latents_mean") is None or config.get("latents_std") is None:
         return 0.0, 1.0
-    shape, kind = (1, -1, 1, 1), {"device": model.device, "dtype": model.pipe.vae.dtype}
     mean, deviation = (
-        torch.tensor(numbers, **kind).view(shape) for numbers in (config.latents_mean, config.latents_std)
+        torch.tensor(numbers, device=model.device, dtype=model.vae_dtype).view(1, -1, 1, 1)
+        for numbers in (config.latents_mean, config.latents_std)
     )
     return mean, deviation
 

@@ -42,6 +42,8 @@ class Model:
     """A diffusers pipeline (the library publishes no types): its parts are used, its loop is not."""
     device: str
     dtype: torch.dtype
+    vae_dtype: torch.dtype
+    """Of the autoencoder, which is not always the UNet's."""
     graph: UnetGraph
     """How its UNet is called."""
     decoder: DecoderGraph
@@ -100,7 +102,8 @@ def load(files: models.Model) -> Model:
         raise ModelUnusable(f"{files.path}: its UNet takes {channels} channels; {_PLAIN} or {_INPAINT} are supported")
     if name == _XL and pipe.vae.config.force_upcast:
         pipe.vae.to(torch.float32)  # it overflows in half precision
-    return Model(pipe, device, dtype, UnetGraph(pipe.unet), DecoderGraph(pipe.vae.decoder), pipe.scheduler.config)
+    graphs = UnetGraph(pipe.unet), DecoderGraph(pipe.vae.decoder)
+    return Model(pipe, device, dtype, pipe.vae.dtype, *graphs, pipe.scheduler.config)
 
 
 def _read(files: models.Model, name: str, dtype: torch.dtype) -> t.Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import typing as t
 
@@ -31,7 +32,7 @@ class Schedule:
         if hasattr(self._scheduler, "set_begin_index"):
             self._scheduler.set_begin_index(begin)
         self._options = job.sampler.at_each_step
-        self._takes_generator = "generator" in inspect.signature(self._scheduler.step).parameters
+        self._takes_generator = _takes_generator(job.sampler.scheduler_class)
         self._position = 0
 
     @property
@@ -69,13 +70,23 @@ class Schedule:
 
 
 def _fresh(model: Model, job: Drawing) -> t.Any:
-    """A scheduler that no other request has touched: a copy, since some take 0.3 s to make."""
+    """A scheduler that no other request has touched: a copy, since some take 0.3 s to make.
+
+    Its tensors, and what it was made of, are the same in all copies: a scheduler replaces tensors and changes none.
+    """
     kind = (job.sampler.name, job.sampler.schedule)
     if kind not in model.schedulers:
         scheduler_class = getattr(diffusers, job.sampler.scheduler_class)
         # Where the model's own configuration does not mention clip_sample it would be True, which ruins latents.
         model.schedulers[kind] = scheduler_class.from_config(model.schedule, clip_sample=False, **job.sampler.options)
-    return copy.deepcopy(model.schedulers[kind])
+    made = model.schedulers[kind]
+    shared = (made.config, *(value for value in vars(made).values() if isinstance(value, torch.Tensor)))
+    return copy.deepcopy(made, {id(value): value for value in shared})
+
+
+@functools.cache
+def _takes_generator(scheduler_class: str) -> bool:
+    return "generator" in inspect.signature(getattr(diffusers, scheduler_class).step).parameters
 
 
 def _set_timesteps(scheduler: t.Any, steps: int, device: str) -> None:

@@ -49,7 +49,7 @@ class Session:
             encoded = prompts.encode(self.model, sample)
             strand = strands.begin(self.model, None, sample, encoded, 0, sample.seeds)
             self.model.graph.record(denoising.sample(self.model, strand))
-            self.model.decoder.record((strand.latents.to(self.model.pipe.vae.dtype),))
+            self.model.decoder.record((strand.latents.to(self.model.vae_dtype),))
 
     def measure(self, wanted: int, sample: Drawing, progress: Progress) -> int:
         """Find out how many pictures are drawn at once: as many as wanted and held, or by their time where 0."""

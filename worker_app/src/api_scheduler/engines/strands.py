@@ -105,5 +105,5 @@ def _beside(model: Model, strand: Strand) -> torch.Tensor:
     else:
         keep = torch.from_numpy((start.mask < images.DRAWN).astype("float32"))
         values, mask = images.tensor(model, start.picture).cpu() * keep, images.mask(model, start)
-    masked = images.encoded(model, values.to(model.device, model.pipe.vae.dtype), strand.generators)
+    masked = images.encoded(model, values.to(model.device, model.vae_dtype), strand.generators)
     return torch.cat([mask.expand(strand.pictures, -1, -1, -1), masked], dim=1)
